@@ -1,0 +1,26 @@
+package edge
+
+import (
+	_ "github.com/charmbracelet/lipgloss"
+	_ "github.com/cloudflare/cloudflare-go"
+	_ "github.com/coder/websocket"
+	_ "github.com/evanw/esbuild/pkg/api"
+	_ "github.com/go-jose/go-jose/v4"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/google/uuid"
+	_ "github.com/jackc/pgx/v5/pgproto3"
+	_ "github.com/jackc/pgx/v5"
+	_ "github.com/open-policy-agent/opa/v1/rego"
+	_ "github.com/pulumi/pulumi-cloudflare/sdk/v5/go/cloudflare"
+	_ "github.com/pulumi/pulumi-go-provider/infer"
+	_ "github.com/pulumi/pulumi/sdk/v3/go/auto"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/spf13/cobra"
+	_ "github.com/spf13/cobra/doc"
+	_ "go.etcd.io/bbolt"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "google.golang.org/grpc"
+	_ "google.golang.org/protobuf/proto"
+)
