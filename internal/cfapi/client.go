@@ -159,7 +159,10 @@ func (c *Client) raw(ctx context.Context, r call) (Raw, error) {
 	return Raw{Header: res.Header, Body: data}, nil
 }
 
-// all follows page numbers to the end. A page that brings nothing ends the list, because some families give no totals.
+// pageLimit ends a list whose server answers every page number with the same page.
+const pageLimit = 2000
+
+// all follows page numbers to the end. A page that brings nothing also ends the list, because some families give no totals.
 func all[T any](ctx context.Context, c *Client, r call, perPage string) ([]T, error) {
 	var items []T
 	query := url.Values{}
@@ -167,7 +170,7 @@ func all[T any](ctx context.Context, c *Client, r call, perPage string) ([]T, er
 		query[name] = values
 	}
 	query.Set("per_page", perPage)
-	for page := 1; ; page++ {
+	for page := 1; page <= pageLimit; page++ {
 		query.Set("page", itoa(page))
 		r.query = query
 		var batch []T
@@ -176,10 +179,11 @@ func all[T any](ctx context.Context, c *Client, r call, perPage string) ([]T, er
 			return nil, err
 		}
 		items = append(items, batch...)
-		if len(batch) == 0 || info.TotalPages <= page && len(items) >= info.Total {
+		if len(batch) == 0 || info.TotalPages > 0 && page >= info.TotalPages || info.Total > 0 && len(items) >= info.Total {
 			return items, nil
 		}
 	}
+	return nil, fault.New(fault.Unavailable, "%s: the list does not end after %d pages", r.doing, pageLimit)
 }
 
 func agent(name string) string {
