@@ -1,0 +1,48 @@
+package localcloud
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// control serves what an account's API does not: the state of the processes, their logs, and the end of it all.
+func (c *Cloud) control(token string) http.Handler {
+	var once sync.Once
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		reply(w, map[string]any{"endpoints": c.endpoints, "processes": c.runtime.Status()})
+	})
+	mux.HandleFunc("GET /logs/{script}", func(w http.ResponseWriter, r *http.Request) {
+		n, err := strconv.Atoi(r.URL.Query().Get("n"))
+		if err != nil || n < 1 {
+			n = 100
+		}
+		reply(w, c.runtime.Logs(r.PathValue("script"), n))
+	})
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusAccepted)
+		once.Do(func() { close(c.stop) })
+	})
+	return onlyOperator(token, mux)
+}
+
+// onlyOperator lets a request through that carries the account's token.
+func onlyOperator(token string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok || subtle.ConstantTimeCompare([]byte(got), []byte(token)) != 1 {
+			http.Error(w, `{"error":"unauthenticated"}`, http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the reader went away: nobody is left to tell
+}

@@ -1,0 +1,139 @@
+package platform
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/cognomega/edge/internal/fault"
+)
+
+// Names of the secrets that this machine's own environment makes for itself.
+const (
+	secretPrivateKey = "PRIVATE_KEY_PEM"
+	secretKeyID      = "KID"
+	secretAdminKey   = "ADMIN_API_KEY"
+)
+
+// rsaBits is the key size of RFC 7518, section 3.3, for RS256: 2048 or larger.
+const rsaBits = 2048
+
+// LocalSecrets is the owner-only file of the local environment's secrets, by the names of their bindings.
+type LocalSecrets map[string]string
+
+func secretsPath(l Layout) string { return filepath.Join(l.Local, "secrets.json") }
+
+// EnsureLocalSecrets reads the local environment's secrets and makes those that are missing.
+func EnsureLocalSecrets(l Layout) (LocalSecrets, error) {
+	secrets, err := readLocalSecrets(l)
+	if err != nil {
+		return nil, err
+	}
+	missing := map[string]func() (string, error){
+		secretPrivateKey: newPrivateKey,
+		secretAdminKey:   func() (string, error) { return randomText(32), nil },
+	}
+	changed := false
+	for name, make := range missing {
+		if secrets[name] != "" {
+			continue
+		}
+		if secrets[name], err = make(); err != nil {
+			return nil, err
+		}
+		changed = true
+	}
+	kid, err := keyID(secrets[secretPrivateKey])
+	if err != nil {
+		return nil, err
+	}
+	if secrets[secretKeyID] != kid {
+		secrets[secretKeyID], changed = kid, true
+	}
+	if !changed {
+		return secrets, nil
+	}
+	return secrets, writeSecrets(l, secrets)
+}
+
+func readLocalSecrets(l Layout) (LocalSecrets, error) {
+	secrets := LocalSecrets{}
+	raw, err := os.ReadFile(secretsPath(l))
+	if errors.Is(err, fs.ErrNotExist) {
+		return secrets, nil
+	}
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "read the local secrets: %w", err)
+	}
+	if err := json.Unmarshal(raw, &secrets); err != nil {
+		return nil, fault.New(fault.Invalid, "%s is not a JSON object of strings", secretsPath(l)).WithHint("correct it, or remove it to have new keys made")
+	}
+	return secrets, nil
+}
+
+func writeSecrets(l Layout, secrets LocalSecrets) error {
+	raw, err := json.MarshalIndent(secrets, "", "  ")
+	if err != nil {
+		return fault.New(fault.Internal, "encode the local secrets: %w", err)
+	}
+	return writeOwnerOnly(secretsPath(l), append(raw, '\n'))
+}
+
+func newPrivateKey() (string, error) {
+	key, err := rsa.GenerateKey(rand.Reader, rsaBits)
+	if err != nil {
+		return "", fault.New(fault.Internal, "make a signing key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return "", fault.New(fault.Internal, "encode the signing key: %w", err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), nil
+}
+
+// ensurePassphrase keeps what encrypts the local stack's state.
+func ensurePassphrase(l Layout) (string, error) {
+	path := filepath.Join(l.Local, "passphrase")
+	raw, err := os.ReadFile(path)
+	if err == nil && len(raw) > 0 {
+		return string(raw), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fault.New(fault.Unavailable, "read the local state's passphrase: %w", err)
+	}
+	made := randomText(24)
+	return made, writeOwnerOnly(path, []byte(made))
+}
+
+func randomText(bytes int) string {
+	raw := make([]byte, bytes)
+	_, _ = rand.Read(raw) // never fails since Go 1.24
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// writeOwnerOnly replaces a file in one step; nobody but its owner can ever read it, not even halfway.
+func writeOwnerOnly(path string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fault.New(fault.Unavailable, "create %s: %w", filepath.Dir(path), err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return fault.New(fault.Unavailable, "write %s: %w", path, err)
+	}
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+		return fault.New(fault.Unavailable, "write %s: %w", path, err)
+	}
+	return nil
+}
