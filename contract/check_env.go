@@ -1,0 +1,132 @@
+package contract
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// checkAuth sees that the times of keys and tokens leave a rotation that refuses no valid token.
+func checkAuth(c *Contract, rep *report) {
+	const file = "auth.json"
+	t, j := c.Auth.Token, c.Auth.JWKS
+	for _, rule := range []struct {
+		broken bool
+		path   string
+		msg    string
+	}{
+		{t.Alg != "RS256", "token.alg", "is not RS256, the one algorithm that verifiers are pinned to"},
+		{t.MinModulusBits < 2048, "token.min_modulus_bits", "is under 2048, which RS256 requires (RFC 7518, 3.3)"},
+		{t.LifeS == 0, "token.life_s", "is 0: every token would be born expired"},
+		{t.ClockSkewS >= t.LifeS, "token.clock_skew_s", "is not less than token.life_s: an expired token would count as fresh"},
+		{t.ClockSkewS > 300, "token.clock_skew_s", "is over 300: clocks are not that wrong"},
+		{t.Cookie == "" || strings.ContainsAny(t.Cookie, "=;, "), "token.cookie", "is no cookie name"},
+		{t.MaxBytes < 1024, "token.max_bytes", "is under 1024, less than a token of ours needs"},
+		{j.MaxAgeS == 0, "jwks.max_age_s", "is 0: every verification would fetch the keys"},
+		{j.GatewayCacheS == 0, "jwks.gateway_cache_s", "is 0: every request would read KV"},
+		{j.GatewayCacheS > j.MaxAgeS, "jwks.gateway_cache_s", "is over jwks.max_age_s: the gateway would hold keys longer than it tells others to"},
+		{j.UnknownKidRefetchS == 0, "jwks.unknown_kid_refetch_s", "is 0: forged key ids could make the gateway read KV without end"},
+		{j.KVVisibilityMinS > j.KVVisibilityMaxS, "jwks.kv_visibility_min_s", "is over jwks.kv_visibility_max_s"},
+		{j.MaxKeys < 2, "jwks.max_keys", "is under 2: a rotation publishes two"},
+		{c.Auth.Verified.MaxEntries == 0, "verified.max_entries", "is 0: every request would verify its token anew"},
+		{len(c.Auth.Admin.Headers) == 0, "admin.headers", "is empty"},
+	} {
+		if rule.broken {
+			rep.addf(file, rule.path, "%s", rule.msg)
+		}
+	}
+	for i, h := range c.Auth.Admin.Headers {
+		if !slices.Contains(c.HTTP.CORS.AllowHeaders, h) {
+			rep.addf(file, index("admin.headers", i), "%s is not among cors.allow_headers of http.json", h)
+		}
+	}
+}
+
+func checkSLO(c *Contract, rep *report) {
+	const file = "slo.json"
+	for _, id := range sorted(c.SLO) {
+		o := c.SLO[id]
+		p, ok := c.HTTP.Paths[o.Probe.Path]
+		if !ok {
+			rep.addf(file, join(id, "probe.path"), "names %q, which is not a path of http.json", o.Probe.Path)
+		} else if !slices.Contains(p.Methods, o.Probe.Method) {
+			rep.addf(file, join(id, "probe.method"), "%s is not a method of %s in http.json", o.Probe.Method, o.Probe.Path)
+		}
+		if o.Quantile <= 0 || o.Quantile >= 1 {
+			rep.addf(file, join(id, "quantile"), "is %v, want between 0 and 1", o.Quantile)
+		}
+		if o.Confidence < 0.5 || o.Confidence >= 1 {
+			rep.addf(file, join(id, "confidence"), "is %v, want from 0.5 to below 1", o.Confidence)
+		}
+		if o.MaxMS == 0 {
+			rep.addf(file, join(id, "max_ms"), "is 0: nothing can keep that")
+		}
+	}
+}
+
+var (
+	hostname  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	accountID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+)
+
+// checkEnvs sees that environments keep apart and that each is whole.
+func checkEnvs(c *Contract, rep *report) {
+	const file = "envs.json"
+	if _, ok := c.Envs["local"]; !ok {
+		rep.addf(file, "", "has no local environment")
+	}
+	owner := map[string]string{}
+	for _, name := range sorted(c.Envs) {
+		e := c.Envs[name]
+		if first, taken := owner[e.Hostname]; taken {
+			rep.addf(file, join(name, "hostname"), "%s already belongs to %s", e.Hostname, first)
+		}
+		owner[e.Hostname] = name
+		if !hostname.MatchString(e.Hostname) {
+			rep.addf(file, join(name, "hostname"), "%q is no lower-case DNS name", e.Hostname)
+		}
+		if !strings.HasSuffix(e.Hostname, "."+e.Zone) {
+			rep.addf(file, join(name, "zone"), "%q does not hold %s", e.Zone, e.Hostname)
+		}
+		if e.Issuer != "https://"+e.Hostname {
+			rep.addf(file, join(name, "issuer"), "is %q, want %q: the issuer is where the keys are", e.Issuer, "https://"+e.Hostname)
+		}
+		if e.AccountID != "" && !accountID.MatchString(e.AccountID) {
+			rep.addf(file, join(name, "account_id"), "%q is not 32 hex digits", e.AccountID)
+		}
+		if e.APIURL == "" && name != "local" {
+			rep.addf(file, join(name, "api_url"), "is empty, which only local may be")
+		}
+	}
+}
+
+// checkOrigins sees that origins are spelt as browsers send them, since they are compared byte by byte.
+func checkOrigins(c *Contract, rep *report) {
+	const file = "envs.json"
+	for _, name := range sorted(c.Envs) {
+		origins := c.Envs[name].Origins
+		for i, o := range origins {
+			at := index(join(name, "origins"), i)
+			u, err := url.Parse(o)
+			if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != o || strings.ToLower(o) != o || strings.Contains(o, "*") {
+				rep.addf(file, at, "%q is no exact origin: scheme://host[:port] in lower case, no path, no wildcard", o)
+				continue
+			}
+			loopback := isLoopback(u.Hostname())
+			if loopback && name == "production" {
+				rep.addf(file, at, "%s is on the caller's own machine: any program there could call production", o)
+			}
+			if u.Scheme != "https" && !loopback {
+				rep.addf(file, at, "%s is not https", o)
+			}
+			if slices.Index(origins, o) != i {
+				rep.addf(file, at, "%s is listed twice", o)
+			}
+		}
+	}
+}
+
+func isLoopback(host string) bool {
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "127.") || host == "::1"
+}

@@ -1,0 +1,137 @@
+package contract
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var pathShape = regexp.MustCompile(`^(/(\.?[A-Za-z0-9][A-Za-z0-9._-]*|:[a-z_]+))+$`)
+
+// checkCORS sees that preflight can promise what the paths need, and never a wildcard.
+func checkCORS(c *Contract, rep *report) {
+	const file = "http.json"
+	cors := c.HTTP.CORS
+	for _, list := range []struct {
+		key   string
+		names []string
+	}{{"cors.methods", cors.Methods}, {"cors.allow_headers", cors.AllowHeaders}, {"cors.expose_headers", cors.ExposeHeaders}, {"cors.vary", cors.Vary}, {"forward.headers", c.HTTP.Forward.Headers}} {
+		seen := map[string]bool{}
+		for i, name := range list.names {
+			if name == "*" || strings.TrimSpace(name) == "" || strings.ContainsAny(name, ", ") {
+				rep.addf(file, index(list.key, i), "is %q, want one name; a wildcard allows what nobody chose", name)
+			}
+			if seen[strings.ToLower(name)] {
+				rep.addf(file, index(list.key, i), "%s is listed twice", name)
+			}
+			seen[strings.ToLower(name)] = true
+		}
+	}
+	if !slices.Contains(cors.Vary, "Origin") {
+		rep.addf(file, "cors.vary", "has no Origin: a cache would give one origin's answer to another")
+	}
+	for i, name := range c.HTTP.Forward.Headers {
+		if slices.ContainsFunc(identityHeaders(c), func(h string) bool { return strings.EqualFold(h, name) }) {
+			rep.addf(file, index("forward.headers", i), "%s carries a credential or an identity, which stops at the gateway", name)
+		}
+	}
+}
+
+func identityHeaders(c *Contract) []string {
+	return append([]string{"Authorization", "Cookie", "X-User-Email", "X-Request-Id", "X-Cog-Caller"}, c.Auth.Admin.Headers...)
+}
+
+// checkPaths sees that every public path has one owner and one meaning.
+func checkPaths(c *Contract, rep *report) {
+	const file = "http.json"
+	owner := map[string]string{}
+	for _, path := range sorted(c.HTTP.Paths) {
+		p := c.HTTP.Paths[path]
+		at := join("paths", path)
+		for i, spelling := range p.All(path) {
+			where := at
+			if i > 0 {
+				where = index(join(at, "aliases"), i-1)
+			}
+			if !pathShape.MatchString(spelling) {
+				rep.addf(file, where, "%q is no path: /literal or /:parameter segments, no slash at the end", spelling)
+			}
+			if slices.Compare(parameters(spelling), parameters(path)) != 0 {
+				rep.addf(file, where, "%q has other parameters than %q", spelling, path)
+			}
+			if first, taken := owner[shape(spelling)]; taken {
+				rep.addf(file, where, "%q already belongs to %q", spelling, first)
+			}
+			owner[shape(spelling)] = path
+		}
+		checkPath(c, rep, at, p)
+	}
+}
+
+func checkPath(c *Contract, rep *report, at string, p Path) {
+	const file = "http.json"
+	if len(p.Methods) == 0 {
+		rep.addf(file, join(at, "methods"), "is empty")
+	}
+	for i, m := range p.Methods {
+		where := index(join(at, "methods"), i)
+		if m == http.MethodHead || m == http.MethodOptions {
+			rep.addf(file, where, "%s is implied, not listed", m)
+		} else if !slices.Contains(c.HTTP.CORS.Methods, m) {
+			rep.addf(file, where, "%s is not among cors.methods: no browser could call it", m)
+		}
+		if slices.Index(p.Methods, m) != i {
+			rep.addf(file, where, "%s is listed twice", m)
+		}
+	}
+	if !slices.Contains([]Access{AccessNone, AccessOptional, AccessToken, AccessAdmin}, p.Auth) {
+		rep.addf(file, join(at, "auth"), "is %q, want none, optional, token or admin", p.Auth)
+	}
+}
+
+// checkReach sees that the gateway can reach the Worker of every path.
+func checkReach(c *Contract, rep *report) {
+	gateway := c.Gateway()
+	for _, path := range sorted(c.HTTP.Paths) {
+		p, at := c.HTTP.Paths[path], join(join("paths", path), "worker")
+		if _, ok := c.Workers[p.Worker]; !ok {
+			rep.addf("http.json", at, "names Worker %q, which workers.json does not have", p.Worker)
+		} else if _, ok := c.ServiceBinding(gateway, p.Worker); !ok && p.Worker != gateway {
+			rep.addf("http.json", at, "names Worker %q, to which workers.json gives %s no service binding", p.Worker, gateway)
+		}
+	}
+}
+
+// ServiceBinding is the name of from's binding to the Worker to.
+func (c *Contract) ServiceBinding(from, to string) (name string, ok bool) {
+	bindings := c.Workers[from].Bindings
+	for _, name := range sorted(bindings) {
+		if bindings[name].Service == to {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// parameters lists the :names of a path in order.
+func parameters(path string) []string {
+	var names []string
+	for _, segment := range strings.Split(path, "/") {
+		if strings.HasPrefix(segment, ":") {
+			names = append(names, segment)
+		}
+	}
+	return names
+}
+
+// shape is a path with its parameters' names taken out: two paths of one shape match the same requests.
+func shape(path string) string {
+	segments := strings.Split(path, "/")
+	for i, s := range segments {
+		if strings.HasPrefix(s, ":") {
+			segments[i] = ":"
+		}
+	}
+	return strings.Join(segments, "/")
+}

@@ -1,0 +1,242 @@
+// Package contract is what stacks, Workers, policies and audits must agree on: JSON facts, read strictly and checked against each other.
+package contract
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Contract is every fact of the platform; maps are keyed by the name each thing goes by everywhere.
+type Contract struct {
+	Workers map[string]Worker
+	Stores  map[string]Store
+	Keys    map[string]KeyFormat
+	HTTP    HTTP
+	Auth    Auth
+	SLO     map[string]Objective
+	Envs    map[string]Env
+
+	digest string
+}
+
+// Digest is the hex SHA-256 of the contract's files in canonical form: layout does not change it, a value does.
+func (c *Contract) Digest() string { return c.digest }
+
+// Worker is one script. Its name is the script's name in every environment.
+type Worker struct {
+	Why                string             `json:"why"`
+	Entry              string             `json:"entry"` // from the repository's root
+	Public             bool               `json:"public,omitempty"`
+	CompatibilityDate  string             `json:"compatibility_date"`
+	CompatibilityFlags []string           `json:"compatibility_flags,omitempty"`
+	Bindings           map[string]Binding `json:"bindings"`
+}
+
+// Binding is one member of a Worker's env. Exactly one of its kinds is set.
+type Binding struct {
+	Why      string `json:"why"`
+	KV       string `json:"kv,omitempty"`      // a store of kind kv
+	R2       string `json:"r2,omitempty"`      // a store of kind r2
+	Service  string `json:"service,omitempty"` // another Worker
+	Var      string `json:"var,omitempty"`     // a setting of the environment, as plain text
+	AI       bool   `json:"ai,omitempty"`
+	Secret   bool   `json:"secret,omitempty"`   // the value is given at deploy time under the binding's own name
+	Optional bool   `json:"optional,omitempty"` // of a secret: without a value there is no binding
+}
+
+// BindingKind names what a binding is.
+type BindingKind string
+
+// The kinds of binding.
+const (
+	BindKV      BindingKind = "kv"
+	BindR2      BindingKind = "r2"
+	BindService BindingKind = "service"
+	BindVar     BindingKind = "var"
+	BindAI      BindingKind = "ai"
+	BindSecret  BindingKind = "secret"
+)
+
+// kinds lists the kinds that b sets; a checked contract has exactly one.
+func (b Binding) kinds() []BindingKind {
+	var set []BindingKind
+	for _, k := range []struct {
+		kind BindingKind
+		is   bool
+	}{
+		{BindKV, b.KV != ""}, {BindR2, b.R2 != ""}, {BindService, b.Service != ""},
+		{BindVar, b.Var != ""}, {BindAI, b.AI}, {BindSecret, b.Secret},
+	} {
+		if k.is {
+			set = append(set, k.kind)
+		}
+	}
+	return set
+}
+
+// Kind is the one kind of a binding of a checked contract.
+func (b Binding) Kind() BindingKind {
+	if k := b.kinds(); len(k) == 1 {
+		return k[0]
+	}
+	return ""
+}
+
+// StoreKind names what a store is.
+type StoreKind string
+
+// The kinds of store.
+const (
+	StoreKV StoreKind = "kv"
+	StoreR2 StoreKind = "r2"
+)
+
+// MaxKeyBytes is the longest key Cloudflare takes, by kind of store.
+func (k StoreKind) MaxKeyBytes() int {
+	if k == StoreR2 {
+		return 1024
+	}
+	return 512
+}
+
+// Store is a KV namespace or an R2 bucket.
+type Store struct {
+	Why       string                   `json:"why"`
+	Kind      StoreKind                `json:"kind"`
+	Name      string                   `json:"name"`                // the namespace's title or the bucket's name
+	Lifecycle map[string]LifecycleRule `json:"lifecycle,omitempty"` // of an R2 bucket, by rule id
+}
+
+// LifecycleRule says what becomes of a bucket's objects; 0 days means never.
+type LifecycleRule struct {
+	Why                       string `json:"why"`
+	Prefix                    string `json:"prefix"`
+	DeleteAfterDays           int    `json:"delete_after_days,omitempty"`
+	InfrequentAccessAfterDays int    `json:"infrequent_access_after_days,omitempty"`
+	AbortMultipartAfterDays   int    `json:"abort_multipart_after_days,omitempty"`
+}
+
+// HTTP is the public surface: which path goes where, and what the gateway enforces.
+type HTTP struct {
+	Limits  Limits          `json:"limits"`
+	CORS    CORS            `json:"cors"`
+	Forward Forward         `json:"forward"`
+	Paths   map[string]Path `json:"paths"`
+}
+
+// Limits bound every request.
+type Limits struct {
+	Why              string `json:"why"`
+	MaxBodyBytes     int    `json:"max_body_bytes"`
+	MaxURLBytes      int    `json:"max_url_bytes"`
+	ServiceTimeoutMS int    `json:"service_timeout_ms"`
+}
+
+// CORS is what a preflight answers to an allowed origin.
+type CORS struct {
+	Why           string   `json:"why"`
+	Methods       []string `json:"methods"`
+	AllowHeaders  []string `json:"allow_headers"`
+	ExposeHeaders []string `json:"expose_headers"`
+	Vary          []string `json:"vary"`
+	Credentials   bool     `json:"credentials"`
+	MaxAgeS       int      `json:"max_age_s"`
+}
+
+// Forward lists the request headers that a service may see.
+type Forward struct {
+	Why     string   `json:"why"`
+	Headers []string `json:"headers"`
+}
+
+// Access says who may call a path.
+type Access string
+
+// The levels of access. At every level but none, a credential that does not verify is refused.
+const (
+	AccessNone     Access = "none"     // credentials are not looked at
+	AccessOptional Access = "optional" // a token is verified when there is one
+	AccessToken    Access = "token"    // a verified token, or the admin key
+	AccessAdmin    Access = "admin"    // the admin key
+)
+
+// Path is one public path. HEAD goes with GET, and OPTIONS with all.
+type Path struct {
+	Why          string   `json:"why"`
+	Aliases      []string `json:"aliases,omitempty"`
+	Methods      []string `json:"methods"`
+	Worker       string   `json:"worker"`
+	Auth         Access   `json:"auth"`
+	MaxBodyBytes int      `json:"max_body_bytes,omitempty"` // instead of the limit for all paths
+}
+
+// All lists a path and its aliases; p's own path is first.
+func (p Path) All(path string) []string { return append([]string{path}, p.Aliases...) }
+
+// PublicPaths lists every path and alias that the gateway answers, sorted.
+func (c *Contract) PublicPaths() []string {
+	var all []string
+	for path, p := range c.HTTP.Paths {
+		all = append(all, p.All(path)...)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Gateway is the name of the one public Worker.
+func (c *Contract) Gateway() string {
+	for _, name := range sorted(c.Workers) {
+		if c.Workers[name].Public {
+			return name
+		}
+	}
+	return ""
+}
+
+// Objective is a promise about latency, proved by probing a path.
+type Objective struct {
+	Why        string  `json:"why"`
+	Quantile   float64 `json:"quantile"`
+	MaxMS      int     `json:"max_ms"`
+	Probe      Probe   `json:"probe"`
+	Confidence float64 `json:"confidence"`
+}
+
+// Probe is the request that measures an objective.
+type Probe struct {
+	Path   string `json:"path"`
+	Method string `json:"method"`
+}
+
+// Env is what varies by environment.
+type Env struct {
+	Why                string   `json:"why"`
+	Hostname           string   `json:"hostname"`
+	Zone               string   `json:"zone"`
+	Issuer             string   `json:"issuer"`
+	APIURL             string   `json:"api_url"`    // empty: the running local cloud says where it is
+	AccountID          string   `json:"account_id"` // empty: from CLOUDFLARE_ACCOUNT_ID, or the local cloud
+	AccountName        string   `json:"account_name"`
+	TurnstileVerifyURL string   `json:"turnstile_verify_url"`
+	Origins            []string `json:"origins"`
+}
+
+// settings are the texts of an environment that a var binding may name.
+func (e Env) settings() map[string]string {
+	return map[string]string{
+		"allowed_origins":      strings.Join(e.Origins, ","),
+		"hostname":             e.Hostname,
+		"issuer":               e.Issuer,
+		"turnstile_verify_url": e.TurnstileVerifyURL,
+	}
+}
+
+// Setting is the text that a var binding naming it has in this environment.
+func (e Env) Setting(name string) (text string, ok bool) {
+	text, ok = e.settings()[name]
+	return text, ok
+}
+
+// seconds makes a Duration of a whole number of seconds.
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
