@@ -49,9 +49,9 @@ func checkSLO(c *Contract, rep *report) {
 		o := c.SLO[id]
 		p, ok := c.HTTP.Paths[o.Probe.Path]
 		if !ok {
-			rep.addf(file, join(id, "probe.path"), "names %q, which is not a path of http.json", o.Probe.Path)
+			rep.addf(file, join(join(id, "probe"), "path"), "names %q, which is not a path of http.json", o.Probe.Path)
 		} else if !slices.Contains(p.Methods, o.Probe.Method) {
-			rep.addf(file, join(id, "probe.method"), "%s is not a method of %s in http.json", o.Probe.Method, o.Probe.Path)
+			rep.addf(file, join(join(id, "probe"), "method"), "%s is not a method of %s in http.json", o.Probe.Method, o.Probe.Path)
 		}
 		if o.Quantile <= 0 || o.Quantile >= 1 {
 			rep.addf(file, join(id, "quantile"), "is %v, want between 0 and 1", o.Quantile)

@@ -83,12 +83,8 @@ func (d decoder) structure(path string, n node, v reflect.Value) {
 			d.rep.addf(d.file, join(path, name), "is missing")
 		}
 	}
-	d.why(path, v)
-}
-
-// why insists that every entry says why it is there.
-func (d decoder) why(path string, v reflect.Value) {
-	if f := v.FieldByName("Why"); f.IsValid() && f.String() != "" && strings.TrimSpace(f.String()) == "" {
+	// Every entry says why it is there.
+	if f := v.FieldByName("Why"); given["why"] && strings.TrimSpace(f.String()) == "" {
 		d.rep.addf(d.file, join(path, "why"), "is blank")
 	}
 }

@@ -1,18 +1,163 @@
 package contract_test
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/cognomega/edge/contract"
 )
 
-func TestTheContractHolds(t *testing.T) {
+// files is a private copy of the contract, for a test to spoil.
+func files(t testing.TB) fstest.MapFS {
+	t.Helper()
+	names, err := filepath.Glob("*.json")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no contract files: %v", err)
+	}
+	fsys := fstest.MapFS{}
+	for _, name := range names {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fsys[name] = &fstest.MapFile{Data: raw}
+	}
+	return fsys
+}
+
+// edit replaces text that must be there.
+func edit(t testing.TB, fsys fstest.MapFS, file, old, new string) {
+	t.Helper()
+	text := string(fsys[file].Data)
+	if !strings.Contains(text, old) {
+		t.Fatalf("%s has no %q to spoil", file, old)
+	}
+	fsys[file] = &fstest.MapFile{Data: []byte(strings.Replace(text, old, new, 1))}
+}
+
+func TestLoad(t *testing.T) {
 	t.Parallel()
 	c, err := contract.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(c.Digest()) != 64 {
-		t.Errorf("digest %q", c.Digest())
+	if got := c.Gateway(); got != "cognomega-api" {
+		t.Errorf("gateway %q", got)
 	}
+	if got, want := len(c.PublicPaths()), 13; got != want {
+		t.Errorf("%d public paths, want %d: %v", got, want, c.PublicPaths())
+	}
+	if kind := c.Workers["auth-svc"].Bindings["KEYS"].Kind(); kind != contract.BindKV {
+		t.Errorf("KEYS of auth-svc is %q", kind)
+	}
+	if text, ok := c.Envs["local"].Setting("issuer"); !ok || text != "https://api.cognomega.localhost" {
+		t.Errorf("issuer of local is %q", text)
+	}
+	if got := c.Auth.SeenEverywhere().String() + " " + c.Auth.Unneeded().String() + " " + c.Auth.ForgottenAfter().String(); got != "8m0s 1h1m0s 7m0s" {
+		t.Errorf("rotation waits %s", got)
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	t.Parallel()
+	for name, tt := range disagreements {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fsys := files(t)
+			edit(t, fsys, tt.file, tt.old, tt.new)
+			c, err := contract.LoadFS(fsys)
+			var problems contract.Problems
+			if c != nil || !errors.As(err, &problems) {
+				t.Fatalf("loaded, error %v", err)
+			}
+			want := tt.want
+			if !strings.Contains(want, ".json: ") {
+				want = tt.file + ": " + want
+			}
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+		})
+	}
+}
+
+func TestLoadGathersEveryProblem(t *testing.T) {
+	t.Parallel()
+	fsys := files(t)
+	edit(t, fsys, "workers.json", `"kv": "keys"`, `"kv": "lost"`)
+	edit(t, fsys, "envs.json", `"zone": "cognomega.com"`, `"zone": "elsewhere.test"`)
+	edit(t, fsys, "auth.json", `"life_s": 3600`, `"life_s": 0`)
+	_, err := contract.LoadFS(fsys)
+	var problems contract.Problems
+	if !errors.As(err, &problems) {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, p := range problems {
+		seen[p.File] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("problems in %v, want three files:\n%v", seen, err)
+	}
+}
+
+func TestLoadRefusesMissingAndStrangeFiles(t *testing.T) {
+	t.Parallel()
+	fsys := files(t)
+	fsys["worker.json"] = fsys["workers.json"]
+	delete(fsys, "workers.json")
+	fsys["slo.json"] = &fstest.MapFile{Data: []byte(`{"a": "` + strings.Repeat("x", 1<<20) + `"}`)}
+	_, err := contract.LoadFS(fsys)
+	for _, want := range []string{"workers.json: is missing", "worker.json: is not a file of the contract", "slo.json: is larger than 1048576 bytes"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+}
+
+func TestDigestFollowsFactsAndNotLayout(t *testing.T) {
+	t.Parallel()
+	digest := func(old, new string) string {
+		fsys := files(t)
+		edit(t, fsys, "auth.json", old, new)
+		c, err := contract.LoadFS(fsys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Digest()
+	}
+	same := digest(`"life_s": 3600`, `"life_s": 3600`)
+	if got := digest(`"alg": "RS256",`, "\"alg\":\n\t\"\\u0052S256\" ,"); got != same {
+		t.Error("layout changed the digest")
+	}
+	if got := digest(`"life_s": 3600`, `"life_s": 3601`); got == same {
+		t.Error("a changed fact kept the digest")
+	}
+}
+
+// FuzzLoad holds the loader to two promises on any bytes: it never panics, and what it refuses it refuses as Problems.
+func FuzzLoad(f *testing.F) {
+	for name, file := range files(f) {
+		f.Add(name, file.Data)
+	}
+	f.Add("slo.json", []byte(`{"a":{"a":1,"a":2}}`))
+	f.Add("keys.json", []byte(`{"k":{"why":"w","store":"keys","format":"{"}}`))
+	f.Add("envs.json", []byte(strings.Repeat(`[`, 100)))
+	f.Add("http.json", []byte("\xff"))
+	f.Fuzz(func(t *testing.T, name string, data []byte) {
+		fsys := files(t)
+		if _, known := fsys[name]; !known {
+			t.Skip("not a file of the contract")
+		}
+		fsys[name] = &fstest.MapFile{Data: data}
+		c, err := contract.LoadFS(fsys)
+		var problems contract.Problems
+		if (c == nil) == (err == nil) || (err != nil && !errors.As(err, &problems)) {
+			t.Fatalf("contract %v, error %v", c != nil, err)
+		}
+	})
 }
