@@ -119,11 +119,7 @@ func (w *write) run(tx *bolt.Tx) (err error) {
 }
 
 func (w *write) finish(err error) {
-	var known *fault.Error
-	if err != nil && !errors.As(err, &known) {
-		err = fault.New(fault.Unavailable, "commit: %w", err)
-	}
-	w.err = err
+	w.err = asFault(err, "commit")
 	close(w.done)
 }
 

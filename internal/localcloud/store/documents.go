@@ -8,8 +8,6 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-var documentsTable = []byte("documents")
-
 // Tx is a view of the documents at one moment, in Update with what the transaction itself wrote.
 // It must not be used after the function it was given to returns.
 type Tx struct {

@@ -31,6 +31,8 @@ type Queued struct {
 	VisibleAt   time.Time // when it was or will be deliverable; while leased, when the lease ends
 	Attempts    int       // deliveries so far, this one included
 	InFlight    bool
+
+	sequence uint64
 }
 
 // Leased is a message that nobody else gets until its lease ends, or it is acknowledged or retried.

@@ -65,7 +65,10 @@ func Open(dir string, o Options) (_ *Store, err error) {
 	if err = s.openDatabase(); err != nil {
 		return nil, err
 	}
-	if s.bodies, err = openBodies(filepath.Join(dir, "blobs")); err != nil {
+	if err = s.openBlobs(); err != nil {
+		return nil, err
+	}
+	if s.bodies, err = openBodies(filepath.Join(dir, "blobs", "bodies")); err != nil {
 		return nil, err
 	}
 	s.log = newCommitter(s.db)
@@ -77,7 +80,7 @@ func Open(dir string, o Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s.stopped.Add(1)
-	go s.housekeep()
+	go s.housekeep(s.stop)
 	return s, nil
 }
 
