@@ -14,9 +14,6 @@ var errTODO = fault.New(fault.Unsupported, "not written yet")
 // R2 is the account's object storage.
 func (s *Store) R2() *R2 { return s.r2 }
 
-// Metrics are those of the Workers' invocations.
-func (s *Store) Metrics() *Metrics { return s.metrics }
-
 type R2 struct{}
 
 func newR2(*Store, int64) *R2 { return &R2{} }
@@ -45,17 +42,4 @@ func (*R2) RunLifecycle(now time.Time) (LifecycleReport, error) { return Lifecyc
 // DropBucket deletes an empty bucket and its document, with multipart uploads under way; fault.Conflict when it holds objects.
 func (*R2) DropBucket(bucket string) error { return errTODO }
 
-type Histogram struct{}
-
-// Quantile gives the value below which a share q of the recorded ones lie, within 3 %.
-func (*Histogram) Quantile(q float64) time.Duration { return 0 }
-func (*Histogram) Sum() time.Duration               { return 0 }
-
-type Metrics struct{}
-
-func newMetrics(func() time.Time) *Metrics  { return &Metrics{} }
-func (*Metrics) Record(i Invocation)        {}
-func (*Metrics) Query(f Filter) []Aggregate { return nil }
-
 func namedByR2(*bolt.Tx, map[string]bool) error { return nil }
-func (*Metrics) expire()                        {}
