@@ -1,0 +1,131 @@
+// Package audit holds what every check shares: the target it looks at, its findings, its verdict, and the proof that is kept.
+package audit
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/cognomega/edge/contract"
+	"github.com/cognomega/edge/internal/cfapi"
+	"github.com/cognomega/edge/internal/fault"
+)
+
+// Target is one environment as a check sees it: from outside, and through the account's API.
+type Target struct {
+	Env       string
+	Hostname  string
+	Issuer    string
+	Origins   []string     // that browsers may call from
+	BaseURL   *url.URL     // of the public hostname, with the port that answers
+	HTTP      *http.Client // follows no redirect, so that every answer is judged
+	API       *cfapi.Client
+	AccountID string
+	ZoneName  string
+	Contract  *contract.Contract
+	Now       func() time.Time
+}
+
+// URL is a public path of the target as it is dialled.
+func (t *Target) URL(path string) string { return t.BaseURL.Scheme + "://" + t.BaseURL.Host + path }
+
+// PublicURL is a path as the world knows it, without the local port: what findings name.
+func (t *Target) PublicURL(path string) string { return "https://" + t.Hostname + path }
+
+// Severity says what a finding costs.
+type Severity string
+
+// The severities, worst first. Only an Error fails a check.
+const (
+	Error   Severity = "error"
+	Warning Severity = "warning"
+	Note    Severity = "note"
+)
+
+// Resource is the thing of the account that causes a finding; its ID is accepted by other commands.
+type Resource struct {
+	Kind string `json:"kind"` // route, custom_domain, dns_record, worker, pages_project, redirect_rule, response
+	ID   string `json:"id,omitempty"`
+	Name string `json:"name,omitempty"`
+}
+
+// Finding is one thing that is not as it should be, with a URL that shows it.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	Code     string   `json:"code"` // stable: "route_shadow"
+	Message  string   `json:"message"`
+	URL      string   `json:"url,omitempty"` // the witness
+	Resource Resource `json:"resource"`
+	Hint     string   `json:"hint,omitempty"`
+}
+
+// Verdict is the outcome of a check.
+type Verdict string
+
+// The verdicts. Inconclusive is not a failure: the check could not see enough to decide.
+const (
+	Pass         Verdict = "pass"
+	Fail         Verdict = "fail"
+	Inconclusive Verdict = "inconclusive"
+)
+
+// Result is what a check found. Evidence holds what it saw, scrubbed of secrets, so that the verdict can be judged again.
+type Result struct {
+	Verdict  Verdict   `json:"verdict"`
+	Summary  string    `json:"summary"`
+	Findings []Finding `json:"findings"`
+	Evidence any       `json:"evidence,omitempty"`
+}
+
+// Conclude makes a result: an Error among the findings fails it.
+func Conclude(summary string, findings []Finding, evidence any) Result {
+	r := Result{Verdict: Pass, Summary: summary, Findings: findings, Evidence: evidence}
+	if r.Findings == nil {
+		r.Findings = []Finding{}
+	}
+	for _, f := range findings {
+		if f.Severity == Error {
+			r.Verdict = Fail
+		}
+	}
+	return r
+}
+
+// Undecided makes a result of a check that saw too little.
+func Undecided(summary string, evidence any) Result {
+	return Result{Verdict: Inconclusive, Summary: summary, Findings: []Finding{}, Evidence: evidence}
+}
+
+// Check is one promise that can be looked at. Run returns an error only when it could not look.
+type Check struct {
+	Name  string // names its proof file
+	Title string // what holds when it passes
+	Run   func(context.Context, *Target) (Result, error)
+}
+
+// Err turns a verdict into what decides the exit code; a pass has none. The kind is bare: the report has said the rest.
+func (v Verdict) Err() error {
+	switch v {
+	case Pass:
+		return nil
+	case Inconclusive:
+		return fault.Inconclusive
+	default:
+		return fault.Finding
+	}
+}
+
+// Worst is the verdict of several checks together.
+func Worst(verdicts ...Verdict) Verdict {
+	worst := Pass
+	for _, v := range verdicts {
+		if v == Fail {
+			return Fail
+		}
+		if v == Inconclusive {
+			worst = Inconclusive
+		}
+	}
+	return worst
+}
