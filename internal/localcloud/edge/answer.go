@@ -1,0 +1,112 @@
+package edge
+
+import (
+	"io"
+	"net/http"
+	"strings"
+)
+
+// uncaught is how workerd answers for a script that threw: this body, and no Content-Type, which no Response of a script lacks.
+const uncaught = "Internal Server Error"
+
+// readHead reads up to the final status; interim ones carry nothing that a client here waits for.
+func (x *exchange) readHead(c *conn) (*http.Response, error) {
+	for {
+		resp, err := http.ReadResponse(c.br, x.r)
+		if err != nil {
+			return nil, err
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, nil
+		}
+	}
+}
+
+// copyAnswer passes status, header fields, body and trailers on.
+func (x *exchange) copyAnswer(c *conn, resp *http.Response) error {
+	defer resp.Body.Close()
+	if x.threw(c, resp) {
+		_, err := io.Copy(io.Discard, resp.Body)
+		x.outcome = outcomeThrew
+		x.fail(errThrew)
+		return err
+	}
+	h := x.w.Header()
+	copyFields(h, resp.Header)
+	x.closeIfUnread()
+	x.status = resp.StatusCode
+	x.w.WriteHeader(resp.StatusCode)
+	if err := x.copyBody(c, resp); err != nil {
+		return err
+	}
+	for k, vv := range resp.Trailer {
+		h[http.TrailerPrefix+k] = vv
+	}
+	return nil
+}
+
+func (x *exchange) threw(c *conn, resp *http.Response) bool {
+	if resp.StatusCode != http.StatusInternalServerError || resp.ContentLength != int64(len(uncaught)) || resp.Header["Content-Type"] != nil {
+		return false
+	}
+	if x.r.Method == http.MethodHead {
+		return true // the body is not sent, so the header fields must do
+	}
+	said, err := c.br.Peek(len(uncaught))
+	return err == nil && string(said) == uncaught
+}
+
+// copyFields takes over the Worker's fields. What the edge says of itself stays, and so does a missing Content-Type.
+func copyFields(to, from http.Header) {
+	named := connectionTokens(from)
+	for k, vv := range from {
+		switch {
+		case k == "Content-Length", !hopByHop[k] && !named[k] && k != "Server" && k != "Cf-Ray":
+			to[k] = vv
+		}
+	}
+	if _, ok := from["Content-Type"]; !ok {
+		to["Content-Type"] = nil // otherwise net/http would guess one
+	}
+}
+
+// copyBody flushes whenever the next read would wait for the Worker, so that a stream is never held back and a short
+// answer costs one write.
+func (x *exchange) copyBody(c *conn, resp *http.Response) error {
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	flusher, _ := x.w.(http.Flusher)
+	left := resp.ContentLength
+	for {
+		n, err := resp.Body.Read(*buf)
+		if n > 0 {
+			left -= int64(n)
+			if _, err := x.w.Write((*buf)[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if left != 0 && c.br.Buffered() == 0 && flusher != nil {
+			flusher.Flush()
+		}
+	}
+}
+
+func isWebSocket(r *http.Request) bool {
+	if r.Method != http.MethodGet || r.ProtoMajor != 1 || r.Header["Upgrade"] == nil || !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return false
+	}
+	for _, v := range r.Header["Connection"] {
+		for token := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(token), "upgrade") {
+				return true
+			}
+		}
+	}
+	return false
+}

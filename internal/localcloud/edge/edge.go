@@ -1,0 +1,114 @@
+// Package edge is the front of the local account: it terminates TLS, decides by Cloudflare's rules which Worker owns a URL, and proxies to it.
+package edge
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cognomega/edge/internal/localcloud/store"
+)
+
+// subdomainSetting is the document of store.Settings that holds the account's workers.dev label.
+const subdomainSetting = "workers_subdomain"
+
+// Lease keeps the process of a script alive while a request or a WebSocket uses it.
+type Lease struct {
+	Network, Addr string // "unix" and a path, or "tcp"
+	VersionID     string
+	Release       func()
+}
+
+// Runtime lends the process that serves a script. Acquire waits while the script restarts; fault.NotFound when there is none.
+type Runtime interface {
+	Acquire(ctx context.Context, script string) (*Lease, error)
+}
+
+// Recorder takes the figures of each request.
+type Recorder interface {
+	Record(i store.Invocation)
+}
+
+// Config is what the edge serves and with what.
+type Config struct {
+	Store   *store.Store
+	Runtime Runtime
+	CA      *CA
+	Log     *slog.Logger
+	Metrics Recorder
+	Now     func() time.Time // defaults to time.Now
+}
+
+// Edge serves the account's hostnames. It is safe for concurrent use.
+type Edge struct {
+	Config
+	certs   *certificates
+	pool    *pool
+	tunnels tunnels
+
+	changed   <-chan struct{}
+	stopWatch func()
+	rebuild   sync.Mutex
+	building  atomic.Bool
+	current   atomic.Pointer[table]
+}
+
+// New makes an edge that is ready to serve; Close it when its servers have shut down.
+func New(cfg Config) *Edge {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	e := &Edge{Config: cfg, pool: newPool()}
+	e.certs = newCertificates(cfg.CA, cfg.Now, func(host string) bool {
+		t, err := e.table()
+		return err == nil && t.knows(host)
+	})
+	e.changed, e.stopWatch = cfg.Store.Watch(watched...)
+	return e
+}
+
+// Handler serves requests for Workers.
+func (e *Edge) Handler() http.Handler { return http.HandlerFunc(e.serve) }
+
+// Close ends the WebSockets and the idle connections to Workers.
+func (e *Edge) Close() error {
+	e.stopWatch()
+	e.tunnels.closeAll()
+	e.pool.close()
+	return nil
+}
+
+// table is compiled by the first request after a change. The store signals before its Update returns, so who changed a
+// route through the API meets the new table with the next request. A failed read keeps the table that is there.
+func (e *Edge) table() (*table, error) {
+	if t := e.current.Load(); t != nil && len(e.changed) == 0 && !e.building.Load() {
+		return t, nil
+	}
+	e.rebuild.Lock()
+	defer e.rebuild.Unlock()
+	e.building.Store(true)
+	defer e.building.Store(false)
+	select {
+	case <-e.changed:
+	default:
+		if t := e.current.Load(); t != nil {
+			return t, nil
+		}
+	}
+	t, err := readTable(e.Store, e.Log)
+	if err == nil {
+		e.current.Store(t)
+		return t, nil
+	}
+	e.Log.Error("route table is stale", "err", err)
+	if old := e.current.Load(); old != nil {
+		return old, nil
+	}
+	return nil, err
+}
