@@ -13,17 +13,27 @@ const (
 	MaxR2DeleteKeys    = 1000
 	MaxR2Parts         = 10_000
 	MaxR2MetadataBytes = 8192
+	MaxR2PutBytes      = 4_995_000_000 // a single upload or part
 	DefaultMinPartSize = 5 << 20
 
 	ClassStandard         = "Standard"
 	ClassInfrequentAccess = "InfrequentAccess"
 )
 
-// ErrPrecondition is returned when an R2 condition does not hold. A Get then still gives the object's metadata.
-var ErrPrecondition = &fault.Error{Kind: fault.Conflict, Msg: "at least one of the conditions did not hold"}
-
-// ErrRange is returned when no byte of the object is in the range.
-var ErrRange = &fault.Error{Kind: fault.Invalid, Msg: "the requested range is not satisfiable"}
+// What can be wrong with an R2 request, so that each front end gives its own code for it; errors.Is finds them.
+var (
+	// ErrPrecondition says that a condition does not hold. A Get then still gives the object's metadata.
+	ErrPrecondition = &fault.Error{Kind: fault.Conflict, Msg: "at least one of the conditions did not hold"}
+	// ErrRange says that no byte of the object is in the range. A Get then still gives the object's metadata.
+	ErrRange        = &fault.Error{Kind: fault.Invalid, Msg: "the requested range is not satisfiable"}
+	ErrNoSuchBucket = &fault.Error{Kind: fault.NotFound, Msg: "the bucket does not exist"}
+	ErrNoSuchKey    = &fault.Error{Kind: fault.NotFound, Msg: "the object does not exist"}
+	ErrNoSuchUpload = &fault.Error{Kind: fault.NotFound, Msg: "the multipart upload does not exist"}
+	ErrDigest       = &fault.Error{Kind: fault.Invalid, Msg: "the body does not match the checksum"}
+	ErrInvalidPart  = &fault.Error{Kind: fault.Invalid, Msg: "a part cannot be used"}
+	ErrPartTooSmall = &fault.Error{Kind: fault.Invalid, Msg: "a part is too small"}
+	ErrPartSizes    = &fault.Error{Kind: fault.Invalid, Msg: "all parts but the last must have one size"}
+)
 
 // HTTPMetadata are the headers a stored object is served with.
 type HTTPMetadata struct {
