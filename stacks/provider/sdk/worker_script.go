@@ -35,6 +35,7 @@ type WorkerScriptArgs struct {
 	Logpush            bool
 	TailConsumers      []string // Workers that receive this one's traces
 	Tags               []string
+	ForceDestroy       bool   // on destroy, delete the script with its objects, and though others are bound to it
 	Message            string // says why, in the version's annotations; a new message alone deploys nothing
 }
 
@@ -122,6 +123,7 @@ func (a *WorkerScriptArgs) toMap() pulumi.Map {
 	setFlag(m, "logpush", a.Logpush)
 	setStrings(m, "tailConsumers", a.TailConsumers)
 	setStrings(m, "tags", a.Tags)
+	setFlag(m, "forceDestroy", a.ForceDestroy)
 	setText(m, "message", a.Message)
 	return m
 }
