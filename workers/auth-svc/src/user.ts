@@ -1,0 +1,32 @@
+import { type JsonObject, optionalText, requiredText } from "../../shared/src/body";
+import type { Role } from "../../shared/src/caller";
+import { AUTH } from "../../shared/src/contract.gen";
+import { json, Problem } from "../../shared/src/problem";
+import type { Call } from "../../shared/src/worker";
+import type { Env } from "./env.gen";
+import { type Claims, sign } from "./sign";
+
+/** Mints a user's token for whoever holds the admin key. The gateway checks the key; this checks the gateway. */
+export async function userToken(call: Call<Env>): Promise<Response> {
+  if (!call.caller.admin) {
+    throw new Problem(403, "forbidden", "This needs the admin key.");
+  }
+  const claims = userClaims(await call.json());
+  return json(await sign(call.env, claims, Math.floor(Date.now() / 1000)));
+}
+
+function userClaims(body: JsonObject): Claims {
+  const email = requiredText(body, "email", 254).trim().toLowerCase();
+  if (!/^[^\s@\p{Cc}:/]+@[^\s@\p{Cc}:/]+\.[^\s@\p{Cc}:/]+$/u.test(email)) {
+    throw new Problem(400, "invalid_email", "email is not an address.");
+  }
+  const role = optionalText(body, "role", 32) ?? "user";
+  if (role === "guest" || !AUTH.roles.includes(role as Role)) {
+    throw new Problem(400, "invalid_role", `role is not one of: ${AUTH.roles.filter((r) => r !== "guest").join(", ")}.`);
+  }
+  const tid = optionalText(body, "tid", 128);
+  if (tid !== undefined && !/^[\w-]+$/.test(tid)) {
+    throw new Problem(400, "invalid_tid", "tid has other characters than letters, digits, - and _.");
+  }
+  return { sub: email, email, role: role as Role, ...(tid === undefined ? {} : { tid }) };
+}

@@ -1,0 +1,80 @@
+import { REQUEST_ID_HEADER } from "../../shared/src/caller";
+import { applyCors, type Origins, parseOrigins, preflight, stripCors } from "../../shared/src/cors";
+import { answerError, Problem } from "../../shared/src/problem";
+import { fillPath, splitUrl } from "../../shared/src/router";
+import type { Env } from "./env.gen";
+import { forward } from "./forward";
+import { identify, refuseForeignCookie } from "./identity";
+import { ready } from "./ready";
+import { findTarget, maxUrlBytes } from "./table";
+
+const name = "cognomega-api";
+
+/** The whole way of a request: find its path, establish its caller, send it inward, and let the right origin read the answer. */
+export async function gateway(request: Request, env: Env): Promise<Response> {
+  const requestId = requestIdOf(request.headers.get("cf-ray"));
+  const origin = request.headers.get("origin");
+  const origins = originsOf(env);
+  let response: Response;
+  try {
+    response = await answer(request, env, { origin, origins, requestId });
+  } catch (error) {
+    response = answerError(error, name, requestId);
+  }
+  return outward(response, { origin, origins, requestId });
+}
+
+interface Scope {
+  readonly origin: string | null;
+  readonly origins: Origins;
+  readonly requestId: string;
+}
+
+async function answer(request: Request, env: Env, { origin, origins, requestId }: Scope): Promise<Response> {
+  if (request.url.length > maxUrlBytes) {
+    throw new Problem(414, "url_too_long");
+  }
+  const { path, query } = splitUrl(request.url);
+  const match = findTarget(path);
+  if (match === undefined) {
+    throw new Problem(404, "not_found");
+  }
+  const target = match.value;
+  if (request.method === "OPTIONS") {
+    return preflight(origin, origins, target.allow);
+  }
+  if (!target.methods.has(request.method)) {
+    throw new Problem(405, "method_not_allowed", undefined, { headers: { allow: target.allow } });
+  }
+  if (target.auth !== "none") {
+    refuseForeignCookie(request, origin !== null && origins.has(origin));
+  }
+  const caller = await identify(request, env, target, query);
+  const inward = { resource: fillPath(target.path, match.params) + query, caller, requestId };
+  return target.binding === null ? ready(request, env, target, inward) : forward(request, env[target.binding], target, inward);
+}
+
+/** Every answer leaves with its request id and with this layer's CORS headers alone. */
+function outward(response: Response, { origin, origins, requestId }: Scope): Response {
+  const answered = new Response(response.body, response);
+  stripCors(answered.headers);
+  applyCors(answered.headers, origin, origins);
+  answered.headers.set(REQUEST_ID_HEADER, requestId);
+  return answered;
+}
+
+/** Cloudflare's ray id is what its own logs are searched by; anything that does not look like one is not repeated. */
+function requestIdOf(ray: string | null): string {
+  return ray !== null && /^[0-9a-f]{16}(-[A-Z]{3})?$/.test(ray) ? ray : crypto.randomUUID();
+}
+
+let parsed: { readonly list: string; readonly origins: Origins } | undefined;
+
+/** The list is the same for the life of an isolate, so it is read once. */
+function originsOf(env: Env): Origins {
+  const list = env.ALLOWED_ORIGINS ?? "";
+  if (parsed?.list !== list) {
+    parsed = { list, origins: parseOrigins(list) };
+  }
+  return parsed.origins;
+}

@@ -1,0 +1,110 @@
+import { secretEquals } from "../../shared/src/auth/secret";
+import { Verifier } from "../../shared/src/auth/verifier";
+import { anonymous, type Caller } from "../../shared/src/caller";
+import { AUTH } from "../../shared/src/contract.gen";
+import { Problem } from "../../shared/src/problem";
+import type { Env } from "./env.gen";
+import type { Target } from "./table";
+
+/** Keys and verified tokens outlive a request; nothing of a request is kept but the digest of its token. */
+const verifier = new Verifier();
+
+/**
+ * Establishes who is calling. A credential that is given and does not verify is refused at every level but none,
+ * where none is looked at: a browser with a stale cookie must still get a new token.
+ */
+export async function identify(request: Request, env: Env, target: Target, query: string): Promise<Caller> {
+  if (target.auth === "none") {
+    return anonymous;
+  }
+  const headers = request.headers;
+  const admin = await adminKey(headers, env);
+  const caller = admin ? { ...anonymous, admin } : await tokenCaller(headers, env);
+  if (target.auth === "admin" && !admin) {
+    throw caller.id === null ? new Problem(401, "admin_key_required") : new Problem(403, "forbidden", "This needs the admin key.");
+  }
+  const acting = claimedIdentity(caller, headers.get("x-user-email"), query);
+  if (target.auth === "token" && acting.id === null && !admin) {
+    throw new Problem(401, "token_required", undefined, { headers: { "www-authenticate": "Bearer" } });
+  }
+  return acting;
+}
+
+async function adminKey(headers: Headers, env: Env): Promise<boolean> {
+  for (const name of AUTH.adminHeaders) {
+    const given = headers.get(name);
+    if (given !== null) {
+      if (await secretEquals(given, env.ADMIN_API_KEY)) {
+        return true;
+      }
+      throw new Problem(401, "admin_key_invalid");
+    }
+  }
+  return false;
+}
+
+async function tokenCaller(headers: Headers, env: Env): Promise<Caller> {
+  const token = bearerToken(headers.get("authorization")) ?? cookieToken(headers.get("cookie"));
+  if (token === null) {
+    return anonymous;
+  }
+  return verifier.verify(token, { keys: env.KEYS, issuer: env.ISSUER, now: Math.floor(Date.now() / 1000) });
+}
+
+/** Two Authorization headers arrive joined by a comma, which no token has: they are refused, not chosen from. */
+function bearerToken(authorization: string | null): string | null {
+  if (authorization === null) {
+    return null;
+  }
+  if (authorization.slice(0, 7).toLowerCase() !== "bearer " || !/^[\w.-]+$/.test(authorization.slice(7))) {
+    throw new Problem(401, "token_invalid", "Authorization is not one Bearer token.", { headers: { "www-authenticate": "Bearer" } });
+  }
+  return authorization.slice(7);
+}
+
+function cookieToken(cookies: string | null): string | null {
+  if (cookies === null) {
+    return null;
+  }
+  const prefix = `${AUTH.cookie}=`;
+  const found = cookies.split(";").flatMap((pair) => (pair.trimStart().startsWith(prefix) ? [pair.trim().slice(prefix.length)] : []));
+  if (found.length > 1) {
+    // Another host of the domain can plant a second cookie; choosing one would let it choose who the caller is.
+    throw new Problem(401, "token_invalid", `There are ${found.length} cookies ${AUTH.cookie}.`);
+  }
+  return found[0] ?? null;
+}
+
+/** Old clients also say who they are in X-User-Email or ?email=. It must be true, or the admin key must stand behind it. */
+function claimedIdentity(caller: Caller, header: string | null, query: string): Caller {
+  if (header === null && !query.includes("=")) {
+    return caller;
+  }
+  const claims = new URLSearchParams(query).getAll("email");
+  if (header !== null) {
+    claims.push(header);
+  }
+  const [claim, ...more] = claims.map((email) => email.trim().toLowerCase());
+  if (claim === undefined) {
+    return caller;
+  }
+  const agreed = more.every((other) => other === claim);
+  if (agreed && claim !== "" && caller.admin) {
+    return { ...caller, id: claim };
+  }
+  if (!agreed || claim !== caller.id) {
+    throw new Problem(403, "identity_mismatch", "The email given is not the caller's own.");
+  }
+  return caller;
+}
+
+/** A cookie goes along with requests of any page. A page that may not read answers may not cause changes either. */
+export function refuseForeignCookie(request: Request, originAllowed: boolean): void {
+  const { method, headers } = request;
+  if (method === "GET" || method === "HEAD" || originAllowed || !headers.has("origin") || headers.has("authorization")) {
+    return;
+  }
+  if (headers.get("cookie")?.includes(`${AUTH.cookie}=`) === true) {
+    throw new Problem(403, "origin_not_allowed", "A cookie does not count from this origin.");
+  }
+}

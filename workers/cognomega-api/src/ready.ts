@@ -1,0 +1,8 @@
+import type { Env } from "./env.gen";
+import { forward, type Inward } from "./forward";
+import type { Target } from "./table";
+
+/** The platform is ready when its model provider is: the orchestrator knows the facts. */
+export function ready(request: Request, env: Env, target: Target, inward: Inward): Promise<Response> {
+  return forward(request, env.ORCHESTRATOR, target, { ...inward, resource: "/_ready" });
+}

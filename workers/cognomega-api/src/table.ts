@@ -1,0 +1,38 @@
+import { LIMITS, PATHS } from "../../shared/src/contract.gen";
+import { createRouter } from "../../shared/src/router";
+import { allowHeader } from "../../shared/src/worker";
+import type { Env } from "./env.gen";
+
+/** Names of the bindings that lead to a service. */
+export type ServiceName = { [K in keyof Env]: Env[K] extends Fetcher ? K : never }[keyof Env];
+
+/** One public path, under whichever of its names it was called. */
+export interface Target {
+  /** The path's own name; services know no other. */
+  readonly path: string;
+  readonly binding: ServiceName | null;
+  readonly methods: ReadonlySet<string>;
+  readonly allow: string;
+  readonly auth: "none" | "optional" | "token" | "admin";
+  readonly maxBody: number;
+}
+
+type PathEntry = Omit<Target, "path" | "methods" | "allow"> & { readonly methods: readonly string[]; readonly aliases: readonly string[] };
+
+/** The contract's paths and aliases, compiled once an isolate. */
+function targets(): Map<string, Target> {
+  const table = new Map<string, Target>();
+  const paths: Readonly<Record<string, PathEntry>> = PATHS;
+  for (const [path, { binding, methods, aliases, auth, maxBody }] of Object.entries(paths)) {
+    const allow = allowHeader(methods);
+    const target: Target = { path, binding, methods: new Set(allow.split(", ")), allow, auth, maxBody };
+    for (const name of [path, ...aliases]) {
+      table.set(name, target);
+    }
+  }
+  return table;
+}
+
+export const findTarget = createRouter(targets());
+
+export const maxUrlBytes = LIMITS.maxUrlBytes;

@@ -1,0 +1,128 @@
+import { errors, type JWTPayload, jwtVerify } from "jose";
+
+import type { Caller, Role } from "../caller";
+import { AUTH } from "../contract.gen";
+import { Problem } from "../problem";
+import { parseHeader } from "./header";
+import { KeySet } from "./jwks";
+
+interface Verified {
+  readonly caller: Caller;
+  readonly kid: string;
+  readonly material: string;
+  readonly expires: number;
+}
+
+/** What a verification needs from its request: where the keys are, whose tokens count, and the time in seconds. */
+export interface Scope {
+  readonly keys: KVNamespace;
+  readonly issuer: string;
+  readonly now: number;
+}
+
+/**
+ * Verifies tokens for one isolate and remembers the outcome by the token's digest, so that a dump of memory holds no token.
+ * A remembered token is forgotten when it expires, or when its key is no longer published with the same material.
+ */
+export class Verifier {
+  private readonly keySet = new KeySet();
+  private readonly verified = new Map<string, Verified>();
+
+  async verify(token: string, scope: Scope): Promise<Caller> {
+    if (token.length > AUTH.maxBytes) {
+      throw invalid("The token is too long.");
+    }
+    const digest = await digestOf(token);
+    const known = this.recall(digest, scope);
+    if (known !== undefined) {
+      return known;
+    }
+    const verified = await this.check(token, scope);
+    this.remember(digest, verified);
+    return verified.caller;
+  }
+
+  private recall(digest: string, scope: Scope): Caller | undefined {
+    const entry = this.verified.get(digest);
+    if (entry === undefined) {
+      return undefined;
+    }
+    if (entry.expires <= scope.now) {
+      this.verified.delete(digest);
+      return undefined;
+    }
+    // A stale or changed key set sends the token through the whole check again.
+    return this.keySet.peek(entry.kid, scope.now)?.material === entry.material ? entry.caller : undefined;
+  }
+
+  private remember(digest: string, verified: Verified): void {
+    this.verified.delete(digest);
+    if (this.verified.size >= AUTH.maxVerified) {
+      const oldest = this.verified.keys().next();
+      if (oldest.done !== true) {
+        this.verified.delete(oldest.value);
+      }
+    }
+    this.verified.set(digest, verified);
+  }
+
+  private async check(token: string, scope: Scope): Promise<Verified> {
+    const header = parseHeader(token);
+    if (header === undefined) {
+      throw invalid("The token's header is not one of ours.");
+    }
+    const found = await this.keySet.find(header.kid, scope.keys, scope.now);
+    if (found === undefined) {
+      throw invalid("The token names a key that is not published.");
+    }
+    const claims = await verifyClaims(token, found.key, scope);
+    return {
+      caller: callerOf(claims),
+      kid: header.kid,
+      material: found.material,
+      expires: (claims.exp as number) + AUTH.clockSkew,
+    };
+  }
+}
+
+async function verifyClaims(token: string, key: CryptoKey, scope: Scope): Promise<JWTPayload> {
+  try {
+    const { payload } = await jwtVerify(token, key, {
+      algorithms: [AUTH.alg],
+      issuer: scope.issuer,
+      clockTolerance: AUTH.clockSkew,
+      currentDate: new Date(scope.now * 1000),
+      requiredClaims: ["exp", "iat", "sub"],
+    });
+    return payload;
+  } catch (error) {
+    if (error instanceof errors.JWTExpired) {
+      throw refuse("token_expired", "The token has expired.");
+    }
+    throw invalid("The token's signature or claims do not hold.", error);
+  }
+}
+
+function callerOf(claims: JWTPayload): Caller {
+  const { email, sub, role, tid } = claims as Record<string, unknown>;
+  const id = typeof email === "string" ? email.toLowerCase() : sub;
+  if (typeof id !== "string" || id === "" || !AUTH.roles.includes(role as Role)) {
+    throw invalid("The token names nobody, or a role that is not ours.");
+  }
+  return Object.freeze({ id, role: role as Role, tenant: typeof tid === "string" ? tid : null, admin: false });
+}
+
+function invalid(detail: string, cause?: unknown): Problem {
+  return refuse("token_invalid", detail, cause);
+}
+
+function refuse(code: string, detail: string, cause?: unknown): Problem {
+  return new Problem(401, code, detail, { cause, headers: { "www-authenticate": `Bearer error="invalid_token"` } });
+}
+
+const encoder = new TextEncoder();
+
+async function digestOf(token: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", encoder.encode(token));
+  return String.fromCharCode(...new Uint16Array(digest));
+}

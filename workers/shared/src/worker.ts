@@ -1,0 +1,109 @@
+import { type JsonObject, readJsonObject } from "./body";
+import { CALLER_HEADER, type Caller, decodeCaller, REQUEST_ID_HEADER } from "./caller";
+import { LIMITS, PATHS, type ROUTES } from "./contract.gen";
+import { answerError, Problem } from "./problem";
+import { createRouter, decodeParams, type Params, splitUrl } from "./router";
+
+/** One request on its way through a service. */
+export class Call<Env> {
+  readonly request: Request;
+  readonly env: Env;
+  readonly ctx: ExecutionContext;
+  readonly params: Params;
+  readonly requestId: string;
+  private readonly maxBody: number;
+
+  constructor(request: Request, env: Env, ctx: ExecutionContext, route: { params: Params; requestId: string; maxBody: number }) {
+    this.request = request;
+    this.env = env;
+    this.ctx = ctx;
+    this.params = route.params;
+    this.requestId = route.requestId;
+    this.maxBody = route.maxBody;
+  }
+
+  /** Who is calling, by the gateway's word. */
+  get caller(): Caller {
+    return decodeCaller(this.request.headers.get(CALLER_HEADER));
+  }
+
+  /** The body as a JSON object within the path's limit. */
+  json(options?: { optional: boolean }): Promise<JsonObject> {
+    return readJsonObject(this.request, this.maxBody, options);
+  }
+}
+
+export type Handler<Env> = (call: Call<Env>) => Response | Promise<Response>;
+
+export type WorkerName = keyof typeof ROUTES;
+
+/** Every public route the contract gives a Worker, and routes of its own for the gateway alone, whose paths begin with /_. */
+export type Routes<Name extends WorkerName, Env> = Record<(typeof ROUTES)[Name][number], Handler<Env>> &
+  Partial<Record<`${"GET" | "POST"} /_${string}`, Handler<Env>>>;
+
+interface Resource<Env> {
+  readonly handlers: Map<string, Handler<Env>>;
+  readonly allow: string;
+  readonly maxBody: number;
+}
+
+/** Makes a service of its routes. The factory owns request ids, methods, error answers and timing; CORS and identity are the gateway's. */
+export function createWorker<Name extends WorkerName, Env>(name: Name, routes: Routes<Name, Env>): ExportedHandler<Env> {
+  const route = createRouter(resources<Env>(Object.entries(routes) as [string, Handler<Env>][]));
+
+  async function answer(request: Request, env: Env, ctx: ExecutionContext, requestId: string): Promise<Response> {
+    const match = route(splitUrl(request.url).path);
+    if (match === undefined) {
+      throw new Problem(404, "not_found");
+    }
+    const { handlers, allow, maxBody } = match.value;
+    const head = request.method === "HEAD";
+    const handler = handlers.get(head ? "GET" : request.method);
+    if (handler === undefined) {
+      throw new Problem(405, "method_not_allowed", undefined, { headers: { allow } });
+    }
+    const response = await handler(new Call(request, env, ctx, { params: decodeParams(match.params), requestId, maxBody }));
+    return head ? new Response(null, response) : response;
+  }
+
+  return {
+    async fetch(request, env, ctx) {
+      const requestId = request.headers.get(REQUEST_ID_HEADER) ?? crypto.randomUUID();
+      const started = Date.now();
+      let response: Response;
+      try {
+        response = await answer(request, env, ctx, requestId);
+      } catch (error) {
+        response = answerError(error, name, requestId);
+      }
+      response.headers.set(REQUEST_ID_HEADER, requestId);
+      // Clocks in a Worker move only with I/O: 0 means that this call waited for nothing.
+      response.headers.set("server-timing", `${name};dur=${Date.now() - started}`);
+      return response;
+    },
+  };
+}
+
+function resources<Env>(routes: [string, Handler<Env>][]): Map<string, Resource<Env>> {
+  const byPath = new Map<string, Map<string, Handler<Env>>>();
+  for (const [route, handler] of routes) {
+    const [method, path] = route.split(" ") as [string, string];
+    const handlers = byPath.get(path) ?? new Map<string, Handler<Env>>();
+    byPath.set(path, handlers.set(method, handler));
+  }
+  const entries = [...byPath].map(([path, handlers]): [string, Resource<Env>] => [
+    path,
+    { handlers, allow: allowHeader([...handlers.keys()]), maxBody: maxBodyOf(path) },
+  ]);
+  return new Map(entries);
+}
+
+function maxBodyOf(path: string): number {
+  const limits: Readonly<Record<string, { readonly maxBody: number }>> = PATHS;
+  return limits[path]?.maxBody ?? LIMITS.maxBodyBytes;
+}
+
+/** Spells an Allow header: HEAD goes with GET, OPTIONS with all. */
+export function allowHeader(methods: readonly string[]): string {
+  return [...methods.flatMap((m) => (m === "GET" ? ["GET", "HEAD"] : [m])), "OPTIONS"].join(", ");
+}
