@@ -56,6 +56,8 @@ type Finding struct {
 	Code     string   `json:"code"` // stable: "route_shadow"
 	Message  string   `json:"message"`
 	URL      string   `json:"url,omitempty"` // the witness
+	Got      string   `json:"got,omitempty"`
+	Want     string   `json:"want,omitempty"`
 	Resource Resource `json:"resource"`
 	Hint     string   `json:"hint,omitempty"`
 }
