@@ -1,0 +1,182 @@
+package deploy
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
+	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+
+	"github.com/cognomega/edge/internal/fault"
+)
+
+// converge is preview and up: they look and judge alike, and only then part.
+func (r *run) converge(ctx context.Context, judge *judge, f *found) error {
+	if r.AllowDelete && r.Protected {
+		f.state.unprotect()
+	}
+	planFile := filepath.Join(r.space.dir, "plan.json")
+	defer os.Remove(planFile)
+	p, err := r.preview(ctx, f, planFile)
+	if p != nil {
+		p.emit(r.out)
+		for _, fix := range f.restores {
+			r.out.emit(Line{Type: "plan", Op: "update", URN: fix.urn, ResourceType: fix.kind, Name: nameOf(fix.urn), Diff: []string{"name (update)"}})
+		}
+		// Judged also when the engine gave up on the preview: "a policy forbids it" says more than where the engine stopped.
+		if refused := r.judgePlan(ctx, judge, p, err == nil); refused != nil {
+			return refused
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if r.Verb == Preview {
+		r.summary(p.withRestores(f), nil)
+		return nil
+	}
+	return r.apply(ctx, f, p, planFile)
+}
+
+func (p *plan) withRestores(f *found) map[string]int {
+	n := p.counts()
+	if len(f.restores) > 0 {
+		n["update"] += len(f.restores)
+		n["same"] -= len(f.restores)
+	}
+	return n
+}
+
+// preview runs the engine without writing: over the stack itself, or over a copy of it when its state wants correction.
+func (r *run) preview(ctx context.Context, f *found, planFile string) (*plan, error) {
+	space := r.space
+	if f.state.changed {
+		s, err := r.scratch(ctx, f.state)
+		if err != nil {
+			return nil, err
+		}
+		defer s.close()
+		space = s
+	}
+	// The bundle's own error is plainer than the engine's account of a program that failed.
+	if _, err := r.program.wait(); err != nil {
+		return nil, err
+	}
+	r.out.step("preview", "compare what is declared with what is deployed")
+	p, ch, done := &plan{}, make(chan events.EngineEvent, 64), make(chan struct{})
+	go func() { defer close(done); p.collect(ch, r.out) }()
+	opts := []optpreview.Option{optpreview.EventStreams(ch), optpreview.Color("never"), optpreview.Plan(planFile), optpreview.SuppressProgress()}
+	if r.Refresh || r.Verb == Up {
+		opts = append(opts, optpreview.Refresh())
+	}
+	_, err := space.stack.Preview(ctx, opts...)
+	<-done
+	if err != nil {
+		return p, r.engineError("preview", err, p.problems)
+	}
+	return p, nil
+}
+
+// apply carries out what was judged, and nothing else: the plan file pins the engine to it.
+func (r *run) apply(ctx context.Context, f *found, p *plan, planFile string) error {
+	if f.state.changed {
+		if err := r.space.importState(ctx, f.state); err != nil {
+			return err
+		}
+	}
+	for _, fix := range f.restores {
+		r.out.step("apply", fix.message+"; undoing it")
+		if err := fix.do(ctx); err != nil {
+			return err
+		}
+	}
+	changes := p.changes()
+	if len(changes) == 0 && len(p.drifted) == 0 {
+		r.summary(p.withRestores(f), f.state.outputs())
+		return nil
+	}
+	r.out.step("apply", "apply what was judged")
+	g, ch, done := &progress{out: r.out, total: len(changes)}, make(chan events.EngineEvent, 64), make(chan struct{})
+	go func() { defer close(done); g.collect(ch) }()
+	res, err := r.space.stack.Up(ctx, optup.EventStreams(ch), optup.Color("never"), optup.Plan(planFile), optup.Refresh(), optup.SuppressProgress())
+	<-done
+	if err != nil {
+		return r.engineError("apply", err, g.plan.problems)
+	}
+	outputs := map[string]any{}
+	for name, v := range res.Outputs {
+		outputs[name] = v.Value
+		if v.Secret {
+			outputs[name] = hidden
+		}
+	}
+	counts := g.applied.counts()
+	if len(counts) == 0 {
+		counts = p.counts()
+	}
+	r.summary(counts, outputs)
+	return nil
+}
+
+func (r *run) summary(changes map[string]int, outputs map[string]any) {
+	r.out.emit(Line{Type: "summary", Changes: changes, DurationMS: time.Since(r.started).Milliseconds(), Outputs: outputs})
+}
+
+// unprotect lifts the protection in the copy of the state: the engine goes by what is recorded, not by what is declared now.
+func (s *state) unprotect() {
+	for _, res := range s.resources() {
+		if res["protect"] == true {
+			delete(res, "protect")
+			s.changed = true
+		}
+	}
+}
+
+// engineError is the program's own error when it had one, else the engine's first complaint.
+func (r *run) engineError(doing string, err error, problems []string) error {
+	if r.program.err != nil {
+		return r.program.err
+	}
+	if ctxErr := fault.KindOf(err); ctxErr != fault.Internal {
+		return err
+	}
+	message := firstLine(err.Error())
+	if len(problems) > 0 {
+		message = problems[0]
+	}
+	kind := fault.Unavailable
+	if strings.Contains(message, "10021") { // Cloudflare's number for a script that does not start: the input's fault, not the network's
+		kind = fault.Invalid
+	}
+	return fault.New(kind, "%s: %s", doing, message)
+}
+
+func engineFault(doing string, err error) error {
+	return fault.New(fault.Unavailable, "%s: %s", doing, firstLine(err.Error())).WithHint("run it again; if it stays, look at the state folder and the Pulumi CLI")
+}
+
+// firstLine keeps the part of a CLI's error that says what is wrong.
+func firstLine(s string) string {
+	for _, line := range strings.Split(colour.ReplaceAllString(s, ""), "\n") {
+		if i := strings.Index(line, "error: "); i >= 0 {
+			return strings.TrimSpace(line[i+len("error: "):])
+		}
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
+
+func sameJSON(a, b any) bool {
+	if reflect.DeepEqual(a, b) {
+		return true
+	}
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}

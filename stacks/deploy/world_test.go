@@ -1,0 +1,355 @@
+package deploy_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"github.com/cognomega/edge/internal/cfapi"
+	"github.com/cognomega/edge/internal/localcloud/api"
+	"github.com/cognomega/edge/internal/localcloud/store"
+	"github.com/cognomega/edge/stacks/deploy"
+	"github.com/cognomega/edge/stacks/platform"
+	"github.com/cognomega/edge/stacks/provider/sdk"
+)
+
+const (
+	account  = "00112233445566778899aabbccddeeff"
+	token    = "0123456789abcdefghijABCDEFGHIJ_-01234567"
+	zoneName = "example.localhost"
+	hostname = "api.example.localhost"
+)
+
+const project = "name: test\nruntime: go\n"
+
+const stackFile = "config:\n  cloudflare:rps: \"1000\"\n"
+
+// world is an account, served over http and TLS, and a stack that is deployed to it by the real engine.
+type world struct {
+	t      *testing.T
+	store  *store.Store
+	writes *counter
+	api    *cfapi.Client
+	dir    string
+	env    map[string]string
+	spec   platform.Spec
+}
+
+// counter counts requests that would change the account.
+type counter struct {
+	mu   sync.Mutex
+	next http.Handler
+	n    int
+	hook func(*http.Request)
+}
+
+func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet {
+		c.mu.Lock()
+		c.n++
+		hook := c.hook
+		c.mu.Unlock()
+		if hook != nil {
+			hook(r)
+		}
+	}
+	c.next.ServeHTTP(w, r)
+}
+
+func (c *counter) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+func (c *counter) onWrite(hook func(*http.Request)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hook = hook
+}
+
+// started runs nothing and says of every script that it exports what these tests deploy; the runtime has tests of its own.
+type started struct{}
+
+func (started) Prepare(context.Context, api.Change) (api.Prepared, error) { return started{}, nil }
+func (started) Commit()                                                   {}
+func (started) Abort()                                                    {}
+func (started) Exports(string) ([]string, []store.NamedHandler) {
+	return []string{"fetch", "queue", "scheduled"}, []store.NamedHandler{{Name: "Limiter", Handlers: []string{"fetch"}}}
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := store.Open(filepath.Join(dir, "account"), store.Options{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	seed(t, s)
+	w := &world{t: t, store: s, dir: dir, spec: everything(t)}
+	w.writes = &counter{next: api.New(api.Config{Store: s, Runtime: started{}, AccountID: account, AccountName: "test"})}
+	plain, secure := httptest.NewServer(w.writes), httptest.NewTLSServer(w.writes)
+	t.Cleanup(plain.Close)
+	t.Cleanup(secure.Close)
+	ca := filepath.Join(dir, "ca.pem")
+	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})))
+	address, err := url.Parse(secure.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.env = map[string]string{
+		"CLOUDFLARE_API_TOKEN": token, "CLOUDFLARE_ACCOUNT_ID": account, "CLOUDFLARE_BASE_URL": plain.URL + "/client/v4",
+		"CLOUDFLARE_API_HOSTNAME": address.Host, "CLOUDFLARE_API_BASE_PATH": "/client/v4", "SSL_CERT_FILE": ca,
+		"PULUMI_CONFIG_PASSPHRASE": "a passphrase", "PULUMI_BACKEND_URL": "file://" + filepath.Join(dir, "state"), "PULUMI_HOME": filepath.Join(dir, "home"),
+		"COGNOMEGA_BIN": plugins(t), "PULUMI_BIN": pulumiBinary(t),
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "state"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.api, err = cfapi.New(cfapi.Config{BaseURL: plain.URL + "/client/v4", Token: token, AccountID: account})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func seed(t *testing.T, s *store.Store) {
+	t.Helper()
+	sum := sha256.Sum256([]byte(token))
+	err := s.Update(func(tx *store.Tx) error {
+		if err := tx.Put(store.Zones, zoneID, store.Zone{ID: zoneID, Name: zoneName, Status: "active"}); err != nil {
+			return err
+		}
+		return tx.Put(store.Tokens, hex.EncodeToString(sum[:]), store.Token{ID: "t", Name: "test", Status: "active", Permissions: []string{"*"}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+const zoneID = "ffeeddccbbaa99887766554433221100"
+
+// everything has one of each type of resource that the program can declare.
+func everything(t *testing.T) platform.Spec {
+	t.Helper()
+	return platform.Spec{
+		Hostname: hostname, Zone: zoneName,
+		Namespaces: map[string]string{"keys": "test-keys"},
+		Buckets:    map[string]platform.Bucket{"uploads": {Name: "test-uploads", Rules: []sdk.LifecycleRule{{ID: "tmp", Prefix: "tmp/", ExpireDays: 3}}}},
+		Queues:     map[string]string{"events": "test-events", "dead": "test-dead"},
+		Hyperdrives: map[string]platform.Hyperdrive{"db": {
+			Name: "test-db", Scheme: "postgres", Host: "db.example.test", Port: 5432, Database: "app", User: "app", PasswordSecret: "DB_PASSWORD",
+		}},
+		Workers: map[string]platform.Worker{
+			"gateway": {Public: true, CompatibilityDate: "2026-11-01", Bindings: []platform.Binding{
+				{Name: "KEYS", Kind: "kv", Ref: "keys"}, {Name: "WRITER", Kind: "service", Ref: "writer"},
+				{Name: "ISSUER", Kind: "var", Ref: "https://" + hostname}, {Name: "ADMIN_API_KEY", Kind: "secret"}, {Name: "AI", Kind: "ai"},
+			}},
+			"writer": {
+				CompatibilityDate: "2026-11-01", Crons: []string{"*/5 * * * *"},
+				DurableObjects: []sdk.DurableObject{{Class: "Limiter", SQLite: true}},
+				Consumes:       []platform.Consumer{{Queue: "events", DeadLetter: "dead", Batch: 50, Retries: 5}},
+				Bindings: []platform.Binding{
+					{Name: "DB", Kind: "hyperdrive", Ref: "db"}, {Name: "EVENTS", Kind: "queue", Ref: "events"}, {Name: "FILES", Kind: "r2", Ref: "uploads"},
+					{Name: "LIMITS", Kind: "durable_object", Class: "Limiter"},
+				},
+			},
+		},
+	}
+}
+
+// inputs are the program's inputs for a spec; every Worker gets the same small bundle.
+func inputs(spec platform.Spec) platform.Inputs {
+	bundles := map[string]platform.Bundle{}
+	for name := range spec.Workers {
+		bundles[name] = platform.Bundle{MainModule: "worker.js", Modules: map[string]platform.Module{"worker.js": {Content: "export default {}; // " + name}}}
+	}
+	return platform.Inputs{AccountID: account, Spec: spec, Bundles: bundles, Secrets: map[string]string{
+		"ADMIN_API_KEY": "correct-horse-battery", "DB_PASSWORD": "hunter2-hunter2",
+	}}
+}
+
+func (w *world) config(verb deploy.Verb, out io.Writer) deploy.Config {
+	return deploy.Config{
+		Verb: verb, Stack: "local", Hostname: hostname, Project: []byte(project), StackFile: []byte(stackFile), Root: w.dir,
+		Getenv: func(name string) string { return w.env[name] }, Out: out,
+		Program: func(context.Context) (pulumi.RunFunc, error) { return platform.Program(inputs(w.spec)), nil },
+		API:     func() (*cfapi.Client, error) { return w.api, nil },
+	}
+}
+
+// result is one run's report.
+type result struct {
+	t     *testing.T
+	lines []deploy.Line
+	err   error
+}
+
+// run drives the stack in this process; change edits the configuration first.
+func (w *world) run(verb deploy.Verb, change ...func(*deploy.Config)) result {
+	w.t.Helper()
+	var out bytes.Buffer
+	c := w.config(verb, &out)
+	for _, edit := range change {
+		edit(&c)
+	}
+	err := deploy.Run(w.t.Context(), c)
+	return result{t: w.t, lines: parse(w.t, &out), err: err}
+}
+
+// must runs a verb that has to succeed.
+func (w *world) must(verb deploy.Verb, change ...func(*deploy.Config)) result {
+	w.t.Helper()
+	r := w.run(verb, change...)
+	if r.err != nil {
+		r.dump()
+		w.t.Fatalf("%s: %v", verb, r.err)
+	}
+	return r
+}
+
+func parse(t *testing.T, out io.Reader) []deploy.Line {
+	t.Helper()
+	var lines []deploy.Line
+	scan := bufio.NewScanner(out)
+	scan.Buffer(nil, 16<<20)
+	for scan.Scan() {
+		var l deploy.Line
+		if err := json.Unmarshal(scan.Bytes(), &l); err != nil {
+			t.Fatalf("not a line of the protocol: %s", scan.Bytes())
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func (r result) dump() {
+	for _, l := range r.lines {
+		raw, _ := json.Marshal(l)
+		r.t.Logf("%s", raw)
+	}
+}
+
+func (r result) of(kind string) []deploy.Line {
+	return slices.DeleteFunc(slices.Clone(r.lines), func(l deploy.Line) bool { return l.Type != kind })
+}
+
+func (r result) summary() map[string]int {
+	r.t.Helper()
+	s := r.of("summary")
+	if len(s) != 1 {
+		r.dump()
+		r.t.Fatalf("%d summary lines, want 1", len(s))
+	}
+	return s[0].Changes
+}
+
+// planned lists what the plan would write: "update Queue events".
+func (r result) planned() []string {
+	var list []string
+	for _, l := range r.of("plan") {
+		list = append(list, l.Op+" "+l.ResourceType[bytes.LastIndexByte([]byte(l.ResourceType), ':')+1:]+" "+l.Name)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// repository is the checkout these tests are part of.
+func repository(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// pulumiBinary finds the engine: PULUMI_BIN, the project's cache, PATH.
+func pulumiBinary(t *testing.T) string {
+	t.Helper()
+	if bin := os.Getenv("PULUMI_BIN"); bin != "" {
+		return bin
+	}
+	cached := filepath.Join(repository(t), ".cache", "pulumi", "v"+deploy.PulumiVersion, "bin", "pulumi")
+	if _, err := os.Stat(cached); err == nil {
+		return cached
+	}
+	bin, err := exec.LookPath("pulumi")
+	if err != nil {
+		t.Fatalf("no Pulumi CLI: run `make setup`, or set PULUMI_BIN")
+	}
+	return bin
+}
+
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// plugins builds the plugins once for all tests.
+func plugins(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		built.dir = filepath.Join(scratch, "bin")
+		for _, p := range []struct{ out, pkg string }{
+			{"plugins/pulumi-resource-cognomega", "./cmd/pulumi-resource-cognomega"},
+			{"standin/pulumi-resource-cloudflare", "./cmd/pulumi-resource-cloudflare"},
+			{"langhost/pulumi-language-go", "./cmd/pulumi-language-go"},
+		} {
+			cmd := exec.Command("go", "build", "-o", filepath.Join(built.dir, p.out), p.pkg)
+			cmd.Dir = repository(t)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				built.err = err
+				t.Logf("%s", out)
+				return
+			}
+		}
+	})
+	if built.err != nil {
+		t.Fatalf("build the plugins: %v", built.err)
+	}
+	return built.dir
+}
+
+// scratch outlives single tests and goes with the process.
+var scratch string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if scratch, err = os.MkdirTemp("", "deploy-test-"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(scratch)
+		return m.Run()
+	}())
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
