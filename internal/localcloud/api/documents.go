@@ -1,0 +1,60 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/localcloud/store"
+)
+
+func decodeStored[T any](raw []byte) (T, error) {
+	var v T
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return v, fault.New(fault.Internal, "read stored %T: %w", v, err)
+	}
+	return v, nil
+}
+
+// read is one document outside any longer transaction.
+func read[T any](s *server, c store.Collection, id string) (T, error) {
+	var v T
+	err := s.Store.View(func(tx *store.Tx) error { return tx.Get(c, id, &v) })
+	return v, err
+}
+
+// readAll is every document of a collection whose id starts with prefix.
+func readAll[T any](s *server, c store.Collection, prefix string) ([]T, error) {
+	var all []T
+	err := s.Store.View(func(tx *store.Tx) error {
+		var err error
+		all, err = store.All[T](tx, c, prefix)
+		return err
+	})
+	return all, err
+}
+
+// exists says whether a document is there; other troubles stay errors.
+func exists[T any](tx *store.Tx, c store.Collection, id string) (bool, error) {
+	var v T
+	err := tx.Get(c, id, &v)
+	if errors.Is(err, fault.NotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// find is the first document that satisfies ok, or fault.NotFound.
+func find[T any](tx *store.Tx, c store.Collection, prefix string, ok func(T) bool) (T, error) {
+	var none T
+	all, err := store.All[T](tx, c, prefix)
+	if err != nil {
+		return none, err
+	}
+	for _, v := range all {
+		if ok(v) {
+			return v, nil
+		}
+	}
+	return none, fault.New(fault.NotFound, "nothing in %s matches", c)
+}
