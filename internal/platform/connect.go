@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +36,7 @@ type Connection struct {
 func Connect(ctx context.Context, c *contract.Contract, l Layout, env string) (*Connection, error) {
 	decl, ok := c.Envs[env]
 	if !ok {
-		return nil, fault.New(fault.Invalid, "environment %q is not in the contract", env).WithHint("one of: %s", strings.Join(c.EnvNames(), ", "))
+		return nil, fault.New(fault.Invalid, "environment %q is not in the contract", env).WithHint("one of: %s", strings.Join(slices.Sorted(maps.Keys(c.Envs)), ", "))
 	}
 	conn := &Connection{Env: env, Decl: decl, BaseURL: &url.URL{Scheme: "https", Host: decl.Hostname}}
 	if env == Local {
