@@ -15,20 +15,34 @@ type Tx struct {
 	touched map[Collection]bool
 }
 
-// View runs fn on a consistent state of the documents.
+// View runs fn on a consistent state of the documents. Within fn, write to the store only from other goroutines.
 func (s *Store) View(fn func(*Tx) error) error {
-	return s.db.View(func(tx *bolt.Tx) error { return fn(&Tx{tx: tx}) })
+	var own error
+	err := s.db.View(func(tx *bolt.Tx) error {
+		own = fn(&Tx{tx: tx})
+		return own
+	})
+	if own != nil {
+		return own
+	}
+	return asFault(err, "read the store")
 }
 
-// Update runs fn once and commits what it wrote when it returns nil, all or nothing; the changes are on disk when Update returns.
+// Update runs fn once and commits what it wrote when it returns nil, all or nothing; the changes are on disk when Update
+// returns. Within fn only tx may be used: every other write to the store waits for it, and it would wait for itself.
 func (s *Store) Update(fn func(*Tx) error) error {
 	t := &Tx{touched: map[Collection]bool{}}
+	var own error
 	err := s.db.Update(func(tx *bolt.Tx) error {
 		t.tx = tx
-		return fn(t)
+		own = fn(t)
+		return own
 	})
+	if own != nil {
+		return own
+	}
 	if err != nil {
-		return err
+		return asFault(err, "commit")
 	}
 	s.watch.notify(t.touched)
 	return nil

@@ -65,18 +65,19 @@ func (qs *QueueStore) Peek(queueID string, limit int) ([]Queued, error) {
 		return nil, err
 	}
 	var all []Queued
-	err := qs.view(queueID, func(q *queueTable, _ int64) error {
+	err := qs.view(queueID, func(q *queueTable, now int64) error {
 		if q.empty() {
 			return nil
 		}
 		for _, table := range []*bolt.Bucket{q.due, q.leased} {
 			cur := table.Cursor()
 			for k, v := cur.First(); k != nil && len(all) < limit; k, v = cur.Next() {
-				m, err := q.message(parseSlot(k).sequence)
+				s := parseSlot(k)
+				m, err := q.message(s.sequence)
 				if err != nil {
 					return err
 				}
-				all = append(all, m.queued(parseSlot(k), decodeAttempts(v), table == q.leased))
+				all = append(all, m.queued(s, decodeAttempts(v), table == q.leased && s.at > now))
 			}
 		}
 		return nil

@@ -16,6 +16,9 @@ func (qs *QueueStore) Lease(queueID string, limit, maxBytes int, visibility time
 	if err := checkLease(limit, visibility); err != nil {
 		return nil, err
 	}
+	if err := qs.expire(queueID); err != nil {
+		return nil, err
+	}
 	var due bool
 	err := qs.view(queueID, func(q *queueTable, now int64) error {
 		next := q.next()

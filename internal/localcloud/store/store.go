@@ -39,6 +39,7 @@ type Store struct {
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
+	closing sync.Once
 }
 
 // Open takes dir for this process alone, and puts right what a crash left behind.
@@ -106,13 +107,15 @@ func (s *Store) recover() error {
 	return s.collectOrphans()
 }
 
-// Close waits for writes under way, and gives the folder back. Closing twice does nothing.
-func (s *Store) Close() error {
-	var errs []error
-	if s.stop != nil {
-		close(s.stop)
-		s.stop = nil
-	}
+// Close waits for writes under way, and gives the folder back. Closing twice does nothing; what is called later is
+// fault.Unavailable.
+func (s *Store) Close() (err error) {
+	s.closing.Do(func() { err = s.close() })
+	return err
+}
+
+func (s *Store) close() error {
+	close(s.stop)
 	s.stopped.Wait()
 	if s.queues != nil {
 		s.queues.close()
@@ -120,16 +123,12 @@ func (s *Store) Close() error {
 	if s.log != nil {
 		s.log.close()
 	}
+	var errs []error
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
-		s.db = nil
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())
-		s.lock = nil
 	}
-	if err := errors.Join(errs...); err != nil {
-		return fault.New(fault.Unavailable, "close the store: %w", err)
-	}
-	return nil
+	return asFault(errors.Join(errs...), "close the store")
 }
