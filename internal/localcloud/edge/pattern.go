@@ -75,6 +75,9 @@ func (p *Pattern) parseHost(host string) error {
 	if p.anyPrefix && strings.HasPrefix(host, ".") {
 		lead, host = ".", host[1:]
 	}
+	if lead != "" && host == "" {
+		return p.invalid("the hostname is missing")
+	}
 	ascii, err := idna.Punycode.ToASCII(strings.ToLower(host))
 	if err != nil || (ascii != "" && !validHost(ascii)) {
 		return p.invalid("the hostname is not valid")
