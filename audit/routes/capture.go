@@ -92,7 +92,10 @@ func Collect(ctx context.Context, api *cfapi.Client, ask Ask) (*Capture, error) 
 	g.Go(func() error { return c.readDomains(gctx, api) })
 	g.Go(func() error { return c.readDNS(gctx, api) })
 	g.Go(func() (err error) { unseen[0], err = tolerate("Pages projects", c.readPages(gctx, api)); return err })
-	g.Go(func() (err error) { unseen[1], err = tolerate("redirect rules", c.readRedirects(gctx, api)); return err })
+	g.Go(func() (err error) {
+		unseen[1], err = tolerate("redirect rules", c.readRedirects(gctx, api))
+		return err
+	})
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}

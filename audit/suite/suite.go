@@ -1,0 +1,15 @@
+// Package suite lists the checks that prove each phase, explicitly and in the order they are shown.
+package suite
+
+import (
+	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/audit/ai"
+	"github.com/cognomega/edge/audit/cors"
+	"github.com/cognomega/edge/audit/jwks"
+	"github.com/cognomega/edge/audit/routes"
+)
+
+// Phase0 is what holds when the platform stands: one hostname, one Worker, one CORS layer, one verifiable identity.
+func Phase0() []audit.Check {
+	return []audit.Check{cors.Check(), ai.Check(), jwks.Check(), routes.Check()}
+}
