@@ -276,6 +276,8 @@ func (l *liveScript) modules(prior WorkerScriptState) map[string]Module {
 		}
 	case prior.ETag != "" && l.etag != prior.ETag:
 		instead = "code with etag " + l.etag
+	case prior.Modules == nil: // an imported script
+		return map[string]Module{}
 	default:
 		return prior.Modules
 	}

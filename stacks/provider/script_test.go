@@ -271,7 +271,9 @@ func TestSecretsThatTheProgramDoesNotKnow(t *testing.T) {
 func TestDeleteOfAScript(t *testing.T) {
 	t.Parallel()
 	e, _ := created(t)
-	e.cloud.change(func(c *cloud) { c.queues["q1"] = []object{{"consumer_id": "c1", "type": "worker", "script_name": "api"}} })
+	e.cloud.change(func(c *cloud) {
+		c.queues["q1"] = []object{{"consumer_id": "c1", "type": "worker", "script_name": "api"}}
+	})
 	if err := e.destroy(); err == nil || !strings.Contains(err.Error(), "10064") || !strings.Contains(err.Error(), "QueueConsumer") {
 		t.Errorf("with a consumer: %v", err)
 	}
