@@ -163,7 +163,10 @@ func setJSON(to *json.RawMessage, from json.RawMessage) {
 // replaceCode gives the draft an upload's modules.
 func (d *draft) replaceCode(u upload) {
 	d.parts = u.parts
-	d.version.MainModule = u.main
+	d.version.MainModule = ""
+	if u.parts[0].kind == typeModule {
+		d.version.MainModule = u.main // empty marks a service worker, whose script is the first module
+	}
 	d.version.Modules = nil
 	hash := sha256.New()
 	for _, p := range u.parts {

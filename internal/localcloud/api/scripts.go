@@ -79,7 +79,15 @@ func usageModel(v store.Version) string {
 	return v.UsageModel
 }
 
-func isModule(v store.Version) bool { return len(v.Modules) > 0 && v.Modules[0].Type == typeModule }
+func isModule(v store.Version) bool { return v.MainModule != "" }
+
+// entryPoint is the name of the part that runs, which is stored first.
+func entryPoint(v store.Version) string {
+	if len(v.Modules) == 0 {
+		return ""
+	}
+	return v.Modules[0].Name
+}
 
 func (s *server) listScripts(c *call) (any, error) {
 	views := []scriptView{}
@@ -137,7 +145,7 @@ func (s *server) putScript(c *call) (any, error) {
 		return nil, err
 	}
 	view := viewScript(d.script, d.version)
-	view.EntryPoint, view.StartupMS = d.version.MainModule, &d.version.StartupMS
+	view.EntryPoint, view.StartupMS = entryPoint(d.version), &d.version.StartupMS
 	return view, nil
 }
 
@@ -259,7 +267,7 @@ func (s *server) content(v store.Version) (any, error) {
 	if err := form.Close(); err != nil {
 		return nil, err
 	}
-	return raw{http.Header{"Content-Type": {form.FormDataContentType()}, "Cf-Entrypoint": {v.MainModule}, "Etag": {v.ETag}}, body.Bytes()}, nil
+	return raw{http.Header{"Content-Type": {form.FormDataContentType()}, "Cf-Entrypoint": {entryPoint(v)}, "Etag": {v.ETag}}, body.Bytes()}, nil
 }
 
 func (s *server) listBindings(c *call) (any, error) {

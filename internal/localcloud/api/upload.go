@@ -77,8 +77,7 @@ func parseUpload(contentType string, body []byte) (upload, error) {
 		}
 		return assemble(parts)
 	case typeServiceWorker, "text/javascript":
-		main := part{"script", typeServiceWorker, body}
-		return upload{main: main.name, parts: []part{main}}, nil
+		return upload{main: "script", parts: []part{{"script", typeServiceWorker, body}}}, nil
 	}
 	return upload{}, bad(10001, "Content-Type must be one of: application/javascript, text/javascript, multipart/form-data.")
 }
