@@ -80,8 +80,8 @@ func (r kvRecord) present(now time.Time) bool {
 	return !r.deleted && (r.expires == 0 || now.Unix() < r.expires)
 }
 
-// seen says whether Workers see this version, or a later one, at the time. Lowering the delay shows earlier writes sooner;
-// raising it never hides what was seen.
+// seen says whether Workers see this version, or a later one, at the time. Lowering the delay shows earlier writes sooner,
+// raising it does not postpone them.
 func (r kvRecord) seen(now time.Time, delay time.Duration) bool {
 	return min(r.visible, r.written+int64(delay)) <= now.UnixNano()
 }
