@@ -43,3 +43,20 @@ func (c *Client) ObjectNamespaces(ctx context.Context) ([]ObjectNamespace, error
 		path: "/accounts/" + url.PathEscape(c.account) + "/workers/durable_objects/namespaces",
 	}, "1000")
 }
+
+// MigrationTag reads a script's tag from the list of scripts, which has it also where the script's settings leave it out; empty when it never migrated.
+func (c *Client) MigrationTag(ctx context.Context, script string) (string, error) {
+	var all []struct {
+		ID  string `json:"id"`
+		Tag string `json:"migration_tag"`
+	}
+	_, err := c.do(ctx, call{
+		doing: "list scripts", method: http.MethodGet, path: "/accounts/" + url.PathEscape(c.account) + "/workers/scripts",
+	}, &all)
+	for _, s := range all {
+		if s.ID == script {
+			return s.Tag, err
+		}
+	}
+	return "", err
+}

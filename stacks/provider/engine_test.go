@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"context"
+	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -84,6 +85,11 @@ func TestWithTheRealEngine(t *testing.T) {
 
 	d.up(map[string]int{"create": 6}, nil)
 	d.up(map[string]int{"same": 6}, nil)
+	d.forget() // as after kill -9 before the engine saved anything
+	d.up(map[string]int{"create": 6}, nil)
+	if s := c.scripts["cognomega-api"]; s.tag != "v1" || len(c.queues["q1"]) != 1 {
+		t.Fatalf("not taken over: tag %s, consumers %v", s.tag, c.queues["q1"])
+	}
 	if found := occurrences(t, d.state, secretValue, token); len(found) > 0 {
 		t.Fatalf("the state has secrets in clear: %v", found)
 	}
@@ -217,6 +223,26 @@ func (d *deployment) refresh(want []string) {
 	}
 	if diff := cmp.Diff(sortedStrings(want), changed); diff != "" {
 		d.t.Fatalf("refresh found (-want +got):\n%s%s", diff, out.StdOut)
+	}
+}
+
+// forget takes every resource out of the state.
+func (d *deployment) forget() {
+	d.t.Helper()
+	state, err := d.stack.Export(context.Background())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var content object
+	if err := json.Unmarshal(state.Deployment, &content); err != nil || len(list(content["resources"])) != 6 {
+		d.t.Fatalf("state: %v %v", content["resources"], err)
+	}
+	delete(content, "resources")
+	if state.Deployment, err = json.Marshal(content); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := d.stack.Import(context.Background(), state); err != nil {
+		d.t.Fatal(err)
 	}
 }
 

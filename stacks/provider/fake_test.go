@@ -32,6 +32,7 @@ type cloud struct {
 	writes  []string                                     // "PUT /workers/scripts/a", without the account
 	before  func(method, path string) (code, status int) // answers instead of the cloud when code is not 0
 	base    string
+	hideTag bool // settings leave the migration tag out
 }
 
 type script struct {
@@ -165,7 +166,11 @@ func (c *cloud) script(r *http.Request, name, rest string) (any, *refusal) {
 	case r.Method == http.MethodDelete && rest == "":
 		return c.deleteScript(r, name)
 	case rest == "settings":
-		return s.settings(), nil
+		settings := s.settings()
+		if c.hideTag {
+			delete(settings, "migration_tag")
+		}
+		return settings, nil
 	case rest == "subdomain" && r.Method == http.MethodPost:
 		var in struct {
 			Enabled  bool `json:"enabled"`

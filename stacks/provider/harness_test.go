@@ -1,8 +1,10 @@
 package provider_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/blang/semver"
@@ -83,17 +85,25 @@ func (e *engine) up(in property.Map) ([]string, error) {
 		if err == nil || out.ID != "" {
 			e.id, e.inputs, e.state = out.ID, checked, out.Properties
 		}
-		return []string{"create"}, err
+		return []string{"create"}, withReasons(err, out.PartialState)
 	}
 	diff := e.diff(checked)
 	if !diff.HasChanges {
 		return nil, nil
 	}
 	out, err := e.server.Update(p.UpdateRequest{ID: e.id, Urn: e.urn(), State: e.state, OldInputs: e.inputs, Inputs: checked})
-	if err == nil {
+	if err == nil || out.PartialState != nil {
 		e.inputs, e.state = checked, out.Properties
 	}
-	return paths(diff), err
+	return paths(diff), withReasons(err, out.PartialState)
+}
+
+// withReasons is what the engine shows of a resource that is kept and is not right.
+func withReasons(err error, partial *p.InitializationFailed) error {
+	if err == nil || partial == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, strings.Join(partial.Reasons, "; "))
 }
 
 func (e *engine) mustUp(in property.Map) []string {

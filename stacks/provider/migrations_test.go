@@ -106,3 +106,14 @@ func TestRaceThatIsLostTwice(t *testing.T) {
 		t.Errorf("writes: %v", writes)
 	}
 }
+
+func TestTagThatOnlyTheListOfScriptsHas(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, newCloud(t), "WorkerScript")
+	e.cloud.hideTag = true
+	e.mustUp(objects(t, nil, object{"class": "A", "sqlite": true}))
+	e.mustUp(objects(t, nil, object{"class": "A", "sqlite": true}, object{"class": "B", "sqlite": true}))
+	if s := e.cloud.scripts["api"]; s.tag != "v2" || len(s.classes) != 2 {
+		t.Errorf("tag %q, classes %v", s.tag, s.classes)
+	}
+}

@@ -63,10 +63,16 @@ func readClasses(ctx context.Context, client *cfapi.Client, args WorkerScriptArg
 		return live, nil
 	}
 	objects, err := client.ObjectNamespaces(ctx)
+	if err != nil {
+		return live, err
+	}
 	for _, o := range objects {
 		if o.Script == args.Name {
 			live.sqlite[o.Class] = o.UseSQLite
 		}
+	}
+	if live.tag == "" && len(live.sqlite) > 0 {
+		live.tag, err = client.MigrationTag(ctx, args.Name)
 	}
 	return live, err
 }
@@ -123,27 +129,27 @@ func (o *Observability) wire() *cfapi.Observability {
 // settleWaits are the pauses between read-backs: Cloudflare's read side may trail its writes by a moment.
 var settleWaits = []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second}
 
+// settle reads back until what is live is what was declared. What cannot be brought to agree is an error that keeps the resource.
 func settle(
 	ctx context.Context, client *cfapi.Client, args WorkerScriptArgs, next WorkerScriptState, uploaded cfapi.ScriptUploaded,
 ) (WorkerScriptState, error) {
+	if err := setSwitches(ctx, client, args); err != nil {
+		return next, incomplete("script %s is uploaded, and then: %v", args.Name, explain(err))
+	}
 	for attempt := 0; ; attempt++ {
+		last := attempt == len(settleWaits)
 		live, err := readLive(ctx, client, args.Name, len(args.DurableObjects) > 0)
-		if err == nil && live.switches != (cfapi.Switches{WorkersDev: args.WorkersDev, Previews: args.Previews}) {
-			err = client.SetScriptSwitches(ctx, args.Name, cfapi.Switches{WorkersDev: args.WorkersDev, Previews: args.Previews})
-			live.switches = cfapi.Switches{WorkersDev: args.WorkersDev, Previews: args.Previews}
-		}
-		if err != nil && (attempt == len(settleWaits) || !gone(err)) {
+		if err != nil && (last || !gone(err)) {
 			return next, incomplete("script %s is uploaded, and then: %v", args.Name, explain(err))
 		}
 		if err == nil {
 			state := live.observe(next)
-			state.BundleDigest = bundleDigest(args)
 			state.StartupMS = max(state.StartupMS, uploaded.StartupMS)
 			differs := diffScript(state, args)
-			if len(differs) == 0 && (live.serves(uploaded) || attempt == len(settleWaits)) {
+			if len(differs) == 0 && (last || live.serves(uploaded)) {
 				return state, nil
 			}
-			if attempt == len(settleWaits) {
+			if last {
 				return state, incomplete("script %s is uploaded, and reads back different from what was declared: %s", args.Name, strings.Join(differs.paths(), ", "))
 			}
 		}
@@ -151,6 +157,19 @@ func settle(
 			return next, incomplete("script %s is uploaded, and was not read back: %v", args.Name, err)
 		}
 	}
+}
+
+// setSwitches writes only when it has to: an account without a workers.dev name has both off, and refuses the call.
+func setSwitches(ctx context.Context, client *cfapi.Client, args WorkerScriptArgs) error {
+	want := cfapi.Switches{WorkersDev: args.WorkersDev, Previews: args.Previews}
+	live, err := client.ScriptSwitches(ctx, args.Name)
+	if err != nil && !gone(err) {
+		return err
+	}
+	if live == want {
+		return nil
+	}
+	return client.SetScriptSwitches(ctx, args.Name, want)
 }
 
 // incomplete makes the engine keep the resource in its state and try again at the next run.

@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -285,5 +286,61 @@ func TestDeleteOfAScript(t *testing.T) {
 	}
 	if len(e.cloud.scripts) > 0 {
 		t.Error("still there")
+	}
+}
+
+// An upload whose switches cannot be set is in the state all the same, so that the next run goes on from it.
+func TestHalfDoneUploadIsKeptAndFinished(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, newCloud(t), "WorkerScript")
+	in := worker(t, func(o object) { o["previews"] = true })
+	e.cloud.before = func(method, path string) (int, int) {
+		if method == "POST" && strings.HasSuffix(path, "/subdomain") {
+			return 10001, 400
+		}
+		return 0, 0
+	}
+	_, err := e.up(in)
+	if err == nil || !strings.Contains(err.Error(), "api is uploaded, and then") || e.id == "" {
+		t.Fatalf("id %q, error %v", e.id, err)
+	}
+	e.cloud.before = nil
+	e.refresh()
+	if changed := e.mustUp(in); !slices.Contains(changed, "previews") || !e.cloud.scripts["api"].previews {
+		t.Errorf("finished by %v", changed)
+	}
+	if changed := e.mustUp(in); changed != nil {
+		t.Errorf("then %v", changed)
+	}
+}
+
+// An account that stores something else than it was given must not pass for done.
+func TestReadBackThatDiffersIsAnError(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, newCloud(t), "WorkerScript")
+	e.cloud.before = func(method, _ string) (int, int) {
+		if s := e.cloud.scripts["api"]; s != nil && method == "GET" {
+			s.metadata["logpush"] = false
+		}
+		return 0, 0
+	}
+	_, err := e.up(worker(t))
+	if err == nil || !strings.Contains(err.Error(), "reads back different from what was declared: logpush") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+// A bundle that changes between the plan and the upload was not what was judged.
+func TestBundleThatChangesMeanwhileIsRefused(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, newCloud(t), "WorkerScript")
+	path := writeFile(t, "worker.js", code)
+	checked := e.mustCheck(worker(t, func(o object) { o["modules"].(object)["worker.js"] = object{"path": path} }))
+	if err := os.WriteFile(path, []byte("export default {}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := e.server.Create(p.CreateRequest{Urn: e.urn(), Properties: checked})
+	if err == nil || !strings.Contains(err.Error(), "changed while it was being deployed") || len(e.cloud.takeWrites()) > 0 {
+		t.Errorf("error: %v", err)
 	}
 }
