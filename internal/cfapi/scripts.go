@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/cloudflare/cloudflare-go"
 
@@ -12,8 +13,9 @@ import (
 
 // Script is a Worker as the list of scripts shows it.
 type Script struct {
-	Name string `json:"name"`
-	ETag string `json:"etag"`
+	Name     string    `json:"name"`
+	ETag     string    `json:"etag"`
+	Modified time.Time `json:"modified_on"`
 }
 
 // Scripts lists every Worker of the account.
@@ -24,7 +26,7 @@ func (c *Client) Scripts(ctx context.Context) ([]Script, error) {
 	}
 	scripts := make([]Script, len(res.WorkerList))
 	for i, w := range res.WorkerList {
-		scripts[i] = Script{Name: w.ID, ETag: w.ETAG}
+		scripts[i] = Script{Name: w.ID, ETag: w.ETAG, Modified: w.ModifiedOn}
 	}
 	return scripts, nil
 }

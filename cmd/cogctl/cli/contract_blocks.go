@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/cognomega/edge/contract"
+	"github.com/cognomega/edge/internal/term"
+)
+
+// subjectBlock draws one subject of the contract; nil when there is no such subject.
+func subjectBlock(c *contract.Contract, subject string) term.Block {
+	switch subject {
+	case "workers":
+		return workerRows(c)
+	case "paths":
+		return pathRows(c)
+	case "stores":
+		return storeRows(c)
+	case "keys":
+		return keyRows(c)
+	case "auth":
+		return authFacts(c.Auth)
+	case "cors":
+		return corsFacts(c.HTTP.CORS)
+	case "slo":
+		return sloRows(c)
+	case "envs":
+		return envRows(c)
+	default:
+		return nil
+	}
+}
+
+func workerRows(c *contract.Contract) term.Rows {
+	rows := term.Rows{Columns: []string{"worker", "public", "bindings", "why"}}
+	for _, name := range sortedKeys(c.Workers) {
+		w := c.Workers[name]
+		public := ""
+		if w.Public {
+			public = "yes"
+		}
+		rows.Rows = append(rows.Rows, term.Row(name, public, strings.Join(sortedKeys(w.Bindings), " "), w.Why))
+	}
+	return rows
+}
+
+func pathRows(c *contract.Contract) term.Rows {
+	rows := term.Rows{Columns: []string{"path", "methods", "worker", "auth", "aliases"}}
+	for _, path := range sortedKeys(c.HTTP.Paths) {
+		p := c.HTTP.Paths[path]
+		rows.Rows = append(rows.Rows, term.Row(path, strings.Join(p.Methods, " "), p.Worker, string(p.Auth), strings.Join(p.Aliases, " ")))
+	}
+	return rows
+}
+
+func storeRows(c *contract.Contract) term.Rows {
+	rows := term.Rows{Columns: []string{"store", "kind", "name", "lifecycle", "why"}}
+	for _, name := range sortedKeys(c.Stores) {
+		s := c.Stores[name]
+		rows.Rows = append(rows.Rows, term.Row(name, string(s.Kind), s.Name, strings.Join(sortedKeys(s.Lifecycle), " "), s.Why))
+	}
+	return rows
+}
+
+func keyRows(c *contract.Contract) term.Rows {
+	rows := term.Rows{Columns: []string{"key", "store", "format", "why"}}
+	for _, name := range sortedKeys(c.Keys) {
+		k := c.Keys[name]
+		rows.Rows = append(rows.Rows, term.Row(name, k.Store, k.Format, k.Why))
+	}
+	return rows
+}
+
+func authFacts(a contract.Auth) term.Facts {
+	return term.Facts{
+		{Name: "algorithm", Value: term.T(a.Token.Alg)},
+		{Name: "token life", Value: term.T(fmt.Sprintf("%d s, clock skew %d s", a.Token.LifeS, a.Token.ClockSkewS))},
+		{Name: "cookie", Value: term.T(a.Token.Cookie)},
+		{Name: "JWKS max-age", Value: term.T(fmt.Sprintf("%d s, in the gateway %d s", a.JWKS.MaxAgeS, a.JWKS.GatewayCacheS))},
+		{Name: "admin headers", Value: term.T(strings.Join(a.Admin.Headers, ", "))},
+		{Name: "roles", Value: term.T(strings.Join(sortedKeys(a.Roles), ", "))},
+	}
+}
+
+func corsFacts(c contract.CORS) term.Facts {
+	return term.Facts{
+		{Name: "methods", Value: term.T(strings.Join(c.Methods, ", "))},
+		{Name: "allow headers", Value: term.T(strings.Join(c.AllowHeaders, ", "))},
+		{Name: "expose headers", Value: term.T(strings.Join(c.ExposeHeaders, ", "))},
+		{Name: "vary", Value: term.T(strings.Join(c.Vary, ", "))},
+		{Name: "credentials", Value: term.T(fmt.Sprint(c.Credentials))},
+		{Name: "max-age", Value: term.T(fmt.Sprintf("%d s", c.MaxAgeS))},
+	}
+}
+
+func sloRows(c *contract.Contract) term.Rows {
+	rows := term.Rows{Columns: []string{"objective", "promise", "probe", "why"}}
+	for _, name := range sortedKeys(c.SLO) {
+		o := c.SLO[name]
+		rows.Rows = append(rows.Rows, term.Row(name, fmt.Sprintf("P%g ≤ %d ms", o.Quantile*100, o.MaxMS), o.Probe.Method+" "+o.Probe.Path, o.Why))
+	}
+	return rows
+}
+
+func envRows(c *contract.Contract) term.Rows {
+	rows := term.Rows{Columns: []string{"env", "hostname", "zone", "origins", "why"}}
+	for _, name := range sortedKeys(c.Envs) {
+		e := c.Envs[name]
+		rows.Rows = append(rows.Rows, term.Row(name, e.Hostname, e.Zone, fmt.Sprint(len(e.Origins)), e.Why))
+	}
+	return rows
+}

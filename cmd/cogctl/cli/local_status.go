@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cognomega/edge/internal/platform"
+	"github.com/cognomega/edge/internal/term"
+)
+
+func newLocalStatus(d *Deps) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Show where the local cloud listens, and its processes", Args: cobra.NoArgs, Example: "  cogctl local status",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := d.layout()
+			if err != nil {
+				return err
+			}
+			s, err := platform.StatusLocal(cmd.Context(), l)
+			if err != nil {
+				return err
+			}
+			blocks := []term.Block{term.Headline(term.Pass, "local cloud running"), endpointFacts(s.Endpoints), processRows(s)}
+			return d.Term.Print(term.Report{Schema: "cogctl/local.status/v1", Data: s, Blocks: blocks})
+		},
+	}
+}
+
+func processRows(s platform.LocalStatus) term.Rows {
+	rows := term.Rows{Columns: []string{"process", "pid", "serving", "started in", "restarts", "workers"}, Empty: "no Worker is deployed"}
+	for _, p := range s.Processes {
+		mark := term.Mark(term.Pass)
+		if !p.Serving {
+			mark = term.Mark(term.Fail)
+		}
+		rows.Rows = append(rows.Rows, []term.Text{
+			term.T(p.Name), term.T(strconv.Itoa(p.PID)), mark, term.T(strconv.FormatInt(p.StartMS, 10) + " ms"), term.T(strconv.Itoa(p.Restarts)), term.T(strings.Join(p.Scripts, " ")),
+		})
+	}
+	return rows
+}

@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/audit/suite"
+	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/platform"
+	"github.com/cognomega/edge/internal/term"
+)
+
+func newProve(d *Deps) *cobra.Command {
+	return newGroup("prove", "Prove what a phase promises, and keep the evidence", "  cogctl prove phase0", newProvePhase0(d))
+}
+
+// provedCheck is one line of a proof; Proof is the file that holds its evidence.
+type provedCheck struct {
+	Name     string          `json:"name"`
+	Title    string          `json:"title"`
+	Verdict  audit.Verdict   `json:"verdict"`
+	Summary  string          `json:"summary"`
+	Proof    string          `json:"proof,omitempty"`
+	Findings []audit.Finding `json:"findings"`
+
+	err error // when the check could not look
+}
+
+// provePhase0Result is what holds, and what does not.
+type provePhase0Result struct {
+	Env      string        `json:"env"`
+	Hostname string        `json:"hostname"`
+	Verdict  audit.Verdict `json:"verdict"`
+	Checks   []provedCheck `json:"checks"`
+}
+
+func newProvePhase0(d *Deps) *cobra.Command {
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use: "phase0", Short: "Prove that the platform stands", Args: cobra.NoArgs,
+		Long: "Prove that the platform stands: preflight 204 with allow and expose headers on every public path, the model provider is bound, " +
+			"the JWKS verifies a fresh guest token, and exactly one Worker owns the hostname. The raw answers are kept under proofs/, without tokens or secrets.",
+		Example: "  cogctl prove phase0\n  cogctl prove phase0 --env production --output json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			result, err := runProve(cmd.Context(), d, suite.Phase0(), !dryRun)
+			if err != nil {
+				return err
+			}
+			if err := d.Term.Print(term.Report{Schema: "cogctl/prove.phase0/v1", Data: result, Blocks: result.blocks()}); err != nil {
+				return err
+			}
+			return result.err()
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "look, and keep no evidence")
+	return cmd
+}
+
+func runProve(ctx context.Context, d *Deps, checks []audit.Check, keep bool) (*provePhase0Result, error) {
+	t, err := d.Target(ctx, d.Env)
+	if err != nil {
+		return nil, err
+	}
+	progress := d.Term.Progress("proving Phase 0 on " + t.Hostname)
+	defer progress.Stop()
+	result := &provePhase0Result{Env: t.Env, Hostname: t.Hostname, Checks: make([]provedCheck, len(checks))}
+	var (
+		wg      sync.WaitGroup
+		results = make([]audit.Result, len(checks))
+	)
+	for i, c := range checks {
+		wg.Go(func() { results[i], result.Checks[i] = look(ctx, t, c) })
+	}
+	wg.Wait()
+	verdicts := make([]audit.Verdict, len(checks))
+	for i, c := range checks {
+		verdicts[i] = result.Checks[i].Verdict
+		if !keep || result.Checks[i].err != nil {
+			continue
+		}
+		path, err := audit.NewProof(c, t, d.Version, d.now(), results[i]).Write(d.proofs())
+		if err != nil {
+			return nil, err
+		}
+		result.Checks[i].Proof = relative(path)
+	}
+	result.Verdict = audit.Worst(verdicts...)
+	return result, nil
+}
+
+// look runs a check. One that could not look says why: no data is never a verdict.
+func look(ctx context.Context, t *audit.Target, c audit.Check) (audit.Result, provedCheck) {
+	r, err := c.Run(ctx, t)
+	if err != nil {
+		return r, provedCheck{Name: c.Name, Title: c.Title, Verdict: audit.Inconclusive, Summary: err.Error(), Findings: []audit.Finding{}, err: err}
+	}
+	return r, provedCheck{Name: c.Name, Title: c.Title, Verdict: r.Verdict, Summary: r.Summary, Findings: r.Findings}
+}
+
+// err is what decides the exit code: a failure first, then what kept a check from looking, then the open verdict.
+func (r *provePhase0Result) err() error {
+	if r.Verdict == audit.Fail {
+		return fault.Finding
+	}
+	for _, c := range r.Checks {
+		if c.err != nil {
+			return c.err
+		}
+	}
+	return r.Verdict.Err()
+}
+
+func (r *provePhase0Result) blocks() []term.Block {
+	rows := term.Rows{Columns: []string{"check", "verdict", "evidence"}}
+	var findings []audit.Finding
+	for _, c := range r.Checks {
+		evidence := c.Summary
+		if c.Proof != "" {
+			evidence += "  " + c.Proof
+		}
+		rows.Rows = append(rows.Rows, []term.Text{term.T(c.Title), term.Mark(term.Verdict(c.Verdict)), term.T(evidence)})
+		findings = append(findings, c.Findings...)
+	}
+	blocks := []term.Block{headline(r.Verdict, "Phase 0 on "+r.Hostname+" ("+r.Env+")"), rows}
+	if len(findings) > 0 {
+		blocks = append(blocks, findingRows(findings, "got", "want"))
+		blocks = append(blocks, hintLines(findings)...)
+	}
+	return blocks
+}
+
+// proofs is the checkout's proofs folder, or one here when this is no checkout.
+func (d *Deps) proofs() string {
+	if l, err := d.layout(); err == nil {
+		return l.Proofs
+	}
+	return filepath.Join(d.WorkDir, "proofs")
+}
+
+// settleTime is how long an apply may take to be seen everywhere on this machine; elsewhere KV takes its own time, and people
+// prove again.
+const settleTime = 15 * time.Second
+
+// proveAfterUp proves, and repeats what failed for as long as a deploy may need to be seen: the last look counts, and is the
+// one that is kept.
+func proveAfterUp(ctx context.Context, d *Deps, _ platform.Layout) (*provePhase0Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, proofTimeout)
+	defer cancel()
+	deadline := d.Now().Add(settleTime)
+	for {
+		result, err := runProve(ctx, d, suite.Phase0(), false)
+		if err != nil {
+			return nil, err
+		}
+		if result.Verdict == audit.Pass || d.Now().After(deadline) {
+			return runProve(ctx, d, suite.Phase0(), true)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(fault.New(fault.Unavailable, "prove Phase 0: %w", ctx.Err()), result.err())
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/platform"
+	"github.com/cognomega/edge/internal/term"
+)
+
+type upOptions struct {
+	dryRun, allowDelete, skipProof bool
+}
+
+type upResult struct {
+	Env           string             `json:"env"`
+	Changes       map[string]int     `json:"changes"`
+	ApplyMS       int64              `json:"apply_ms"`
+	Repaired      []platformDrift    `json:"repaired"`
+	KeysPublished bool               `json:"keys_published"`
+	Proof         *provePhase0Result `json:"proof,omitempty"`
+	url, ca       string
+}
+
+// platformDrift is something that was changed behind the stack's back.
+type platformDrift struct {
+	Kind    string `json:"kind"`
+	ID      string `json:"id"`
+	Message string `json:"message"`
+}
+
+func newUp(d *Deps) *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use: "up", Short: "Bring an environment to what the contract declares, and prove it", Args: cobra.NoArgs,
+		Long: "Bring an environment to what the contract declares, and prove it.\n" +
+			"On this machine it starts the local cloud first. Policies are judged before anything is applied; whatever was changed behind the stack's back is repaired. It can be interrupted and run again.",
+		Example: "  cogctl up\n  cogctl up --dry-run          # the same as cogctl preview --refresh",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.dryRun {
+				return previewCommand(cmd.Context(), d, previewOptions{refresh: true, allowDelete: o.allowDelete})
+			}
+			result, err := runUp(cmd.Context(), d, o)
+			if err != nil {
+				return err
+			}
+			return renderUp(d, result)
+		},
+	}
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing")
+	cmd.Flags().BoolVar(&o.allowDelete, "allow-delete", false, "let KV namespaces, buckets, queues and Durable Object classes be deleted or replaced")
+	cmd.Flags().BoolVar(&o.skipProof, "skip-proof", false, "stop after the apply, without proving Phase 0")
+	return cmd
+}
+
+func runUp(ctx context.Context, d *Deps, o upOptions) (*upResult, error) {
+	l, n, err := d.bring(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tracker, err := runStack(ctx, d, l, n, platform.StackRun{Verb: "up", Refresh: true, AllowDelete: o.allowDelete})
+	if err != nil {
+		return nil, err
+	}
+	result := &upResult{Env: n.Env, Changes: tracker.Summary.Changes, ApplyMS: tracker.Summary.DurationMS, Repaired: drifts(tracker), url: n.BaseURL.String()}
+	fmt.Fprintf(d.Term.Err(), "apply   %s in %.1f s\n", changesText(result.Changes), float64(result.ApplyMS)/1000)
+	for _, r := range result.Repaired {
+		fmt.Fprintf(d.Term.Err(), "drift   repaired: %s %s: %s\n", r.Kind, r.ID, r.Message)
+	}
+	c, err := d.Contract()
+	if err != nil {
+		return nil, err
+	}
+	if result.KeysPublished, err = platform.PublishKeys(ctx, c, n, l); err != nil {
+		return nil, fault.New(fault.KindOf(err), "publish the signing key's public half: %w", err)
+	}
+	if n.Local != nil {
+		result.ca = n.Local.CAFile
+	}
+	if o.skipProof {
+		return result, nil
+	}
+	result.Proof, err = proveAfterUp(ctx, d, l)
+	return result, err
+}
+
+// bring makes an environment reachable: on this machine it starts the local cloud.
+func (d *Deps) bring(ctx context.Context) (l platform.Layout, n *platform.Connection, err error) {
+	if l, err = d.layout(); err != nil {
+		return l, nil, err
+	}
+	c, err := d.Contract()
+	if err != nil {
+		return l, nil, err
+	}
+	if d.Env == platform.Local {
+		progress := d.Term.Progress("local   starting")
+		_, _, err := platform.StartLocal(ctx, l, maxLogBytes)
+		progress.Stop()
+		if err != nil {
+			return l, nil, err
+		}
+	}
+	if n, err = platform.Connect(ctx, c, l, d.Env); err != nil {
+		return l, nil, err
+	}
+	if n.Local != nil {
+		fmt.Fprintf(d.Term.Err(), "local   account %s  api %s  edge %s\n", n.Local.AccountName, n.Local.APIHTTPS, n.BaseURL)
+	}
+	return l, n, nil
+}
+
+// runStack runs a verb of the stack behind a moving line. A policy's refusal is shown rule by rule.
+func runStack(ctx context.Context, d *Deps, l platform.Layout, n *platform.Connection, run platform.StackRun) (*stackTracker, error) {
+	tracker := &stackTracker{progress: d.Term.Progress("stack   " + run.Verb)}
+	err := platform.Stack(ctx, n, l, run, tracker.on)
+	tracker.progress.Stop()
+	for _, v := range tracker.Violations {
+		fmt.Fprintf(d.Term.Err(), "policy  ✗ %s: %s\n", v.Title, v.Message)
+	}
+	for _, f := range tracker.Failures {
+		if err != nil && f.Message != "" && f.Message != err.Error() {
+			fmt.Fprintf(d.Term.Err(), "stack   ✗ %s %s\n", f.Name, f.Message)
+		}
+	}
+	return tracker, err
+}
+
+func drifts(t *stackTracker) []platformDrift {
+	found := make([]platformDrift, 0, len(t.Drift))
+	for _, e := range t.Drift {
+		found = append(found, platformDrift{Kind: e.Kind, ID: e.ID, Message: e.Message})
+	}
+	return found
+}
+
+func renderUp(d *Deps, r *upResult) error {
+	blocks := []term.Block{}
+	if r.Proof != nil {
+		blocks = append(blocks, r.Proof.blocks()...)
+	}
+	if r.ca != "" {
+		blocks = append(blocks, term.Line{}, term.Line{term.T("Ready. Try:")},
+			term.Line{term.T("  " + curlLine(r.url, r.ca))}, term.Line{term.T("  bin/cogctl audit routes          bin/cogctl status          make down")})
+	}
+	if err := d.Term.Print(term.Report{Schema: "cogctl/up/v1", Data: r, Blocks: blocks}); err != nil {
+		return err
+	}
+	if r.Proof == nil {
+		return nil
+	}
+	return audit.Verdict(r.Proof.Verdict).Err()
+}
+
+// curlLine resolves nothing: curl knows .localhost names are this machine.
+func curlLine(url, ca string) string {
+	return fmt.Sprintf("curl --cacert %s %s/ready", relative(ca), url)
+}
+
+// maxLogBytes is when the local cloud's log is set aside at its next start.
+const maxLogBytes = 10 << 20
+
+// proofTimeout bounds a proof on this machine, so that `make up` ends whatever happens.
+const proofTimeout = 60 * time.Second
