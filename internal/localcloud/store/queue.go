@@ -65,7 +65,8 @@ func (qs *QueueStore) recoverOne(tx *bolt.Tx, id string) error {
 	cur := q.leased.Cursor()
 	now := qs.s.now().UnixNano()
 	for k, v := cur.First(); k != nil; k, v = cur.First() {
-		if err := q.release(parseSlot(k), decodeAttempts(v), now); err != nil {
+		leased := parseSlot(k)
+		if err := q.release(leased, decodeAttempts(v), min(leased.at, now)); err != nil {
 			return err
 		}
 	}
@@ -79,14 +80,23 @@ func (qs *QueueStore) afterwards(tx *bolt.Tx, q *queueTable) {
 	tx.OnCommit(func() { qs.alarm.set(q.id, next) })
 }
 
-// change commits what fn does to a queue.
+// change commits what fn does to a queue. Leases that ended are over before fn looks, so that what the clock says does not
+// depend on who asks first.
 func (qs *QueueStore) change(queueID string, fn func(tx *bolt.Tx, q *queueTable, now int64) error) error {
 	return qs.s.log.do(func(tx *bolt.Tx) error {
 		q, err := createQueue(tx, queueID)
 		if err != nil {
 			return err
 		}
-		if err := fn(tx, q, qs.s.now().UnixNano()); err != nil {
+		now := qs.s.now().UnixNano()
+		released, err := q.releaseEnded(now)
+		if err != nil {
+			return err
+		}
+		if len(released) > 0 {
+			tx.OnCommit(func() { qs.lost(queueID, released) })
+		}
+		if err := fn(tx, q, now); err != nil {
 			return err
 		}
 		qs.afterwards(tx, q)

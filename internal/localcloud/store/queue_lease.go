@@ -29,16 +29,12 @@ func (qs *QueueStore) Lease(queueID string, limit, maxBytes int, visibility time
 		return nil, err
 	}
 	var taken []Leased
-	err = qs.change(queueID, func(tx *bolt.Tx, q *queueTable, now int64) error {
-		released, err := q.releaseEnded(now)
-		if err != nil {
-			return err
-		}
+	err = qs.change(queueID, func(tx *bolt.Tx, q *queueTable, now int64) (err error) {
 		if taken, err = qs.take(q, now, limit, maxBytes, visibility); err != nil {
 			return err
 		}
 		got := taken
-		tx.OnCommit(func() { qs.leased(queueID, released, got) })
+		tx.OnCommit(func() { qs.leased(queueID, got) })
 		return nil
 	})
 	if err != nil {
@@ -95,27 +91,31 @@ func (m stored) queued(s slot, attempts int, inFlight bool) Queued {
 }
 
 // leased notes who has what, in the order of the commits.
-func (qs *QueueStore) leased(queueID string, released []uint64, taken []Leased) {
+func (qs *QueueStore) leased(queueID string, taken []Leased) {
 	qs.mu.Lock()
 	defer qs.mu.Unlock()
 	flights := qs.flights[queueID]
 	if flights == nil {
-		flights = map[string]flight{}
+		flights = make(map[string]flight, len(taken))
 		qs.flights[queueID] = flights
-	}
-	if len(released) > 0 {
-		gone := make(map[uint64]bool, len(released))
-		for _, sequence := range released {
-			gone[sequence] = true
-		}
-		for id, f := range flights {
-			if gone[f.sequence] {
-				delete(flights, id)
-			}
-		}
 	}
 	for _, l := range taken {
 		flights[l.ID] = flight{slot{l.VisibleAt.UnixNano(), l.sequence}, l.Attempts}
+	}
+}
+
+// lost forgets the leases that ended.
+func (qs *QueueStore) lost(queueID string, released []slot) {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	ended := make(map[slot]bool, len(released))
+	for _, s := range released {
+		ended[s] = true
+	}
+	for id, f := range qs.flights[queueID] {
+		if ended[f.slot] {
+			delete(qs.flights[queueID], id)
+		}
 	}
 }
 

@@ -134,7 +134,7 @@ func (q *queueTable) release(leased slot, attempts int, at int64) error {
 }
 
 // releaseEnded puts back the messages whose lease ended by the time, at the moment when it did.
-func (q *queueTable) releaseEnded(now int64) (released []uint64, err error) {
+func (q *queueTable) releaseEnded(now int64) (released []slot, err error) {
 	type ended struct {
 		slot
 		attempts int
@@ -152,9 +152,15 @@ func (q *queueTable) releaseEnded(now int64) (released []uint64, err error) {
 		if err := q.release(e.slot, e.attempts, e.at); err != nil {
 			return nil, err
 		}
-		released = append(released, e.sequence)
+		released = append(released, e.slot)
 	}
 	return released, nil
+}
+
+// leaseEnded says whether releaseEnded would find something.
+func (q *queueTable) leaseEnded(now int64) bool {
+	k, _ := q.leased.Cursor().First()
+	return k != nil && parseSlot(k).at <= now
 }
 
 // expired says whether retention ended for a message sent then.
@@ -171,7 +177,7 @@ func (q *queueTable) hasExpired(now int64) (bool, error) {
 		if err != nil || !q.expired(m.sent, now) {
 			return false, err
 		}
-		if q.due.Get(q.slotOf(k, m).key()) != nil {
+		if q.leaseEnded(now) || q.due.Get(q.slotOf(k, m).key()) != nil {
 			return true, nil
 		}
 	}
