@@ -41,6 +41,9 @@ func (r *run) exclusive(ctx context.Context, dir string) (release func(), err er
 func (r *run) waitFor(ctx context.Context, what string, ready func() (bool, error)) error {
 	for said := false; ; said = true {
 		ok, err := ready()
+		if fault.KindOf(err) == fault.Conflict {
+			return err
+		}
 		if err != nil {
 			return fault.New(fault.Unavailable, "wait for %s: %w", what, err)
 		}

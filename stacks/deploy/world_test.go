@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -19,12 +17,12 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"github.com/cognomega/edge/internal/cfapi"
 	"github.com/cognomega/edge/internal/localcloud/api"
+	"github.com/cognomega/edge/internal/localcloud/api/apitest"
 	"github.com/cognomega/edge/internal/localcloud/store"
 	"github.com/cognomega/edge/stacks/deploy"
 	"github.com/cognomega/edge/stacks/platform"
@@ -32,10 +30,10 @@ import (
 )
 
 const (
-	account  = "00112233445566778899aabbccddeeff"
-	token    = "0123456789abcdefghijABCDEFGHIJ_-01234567"
-	zoneName = "example.localhost"
-	hostname = "api.example.localhost"
+	account  = apitest.AccountID
+	token    = apitest.Token
+	zoneID   = apitest.ZoneID
+	hostname = "api." + apitest.ZoneName
 )
 
 const project = "name: test\nruntime: go\n"
@@ -53,25 +51,31 @@ type world struct {
 	spec   platform.Spec
 }
 
-// counter counts requests that would change the account.
+// counter counts requests that would change the account, and can be told to do something between a change and its answer.
 type counter struct {
 	mu   sync.Mutex
 	next http.Handler
 	n    int
-	hook func(*http.Request)
+	hook func(n int)
 }
 
 func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		c.mu.Lock()
-		c.n++
-		hook := c.hook
-		c.mu.Unlock()
-		if hook != nil {
-			hook(r)
-		}
+	if r.Method == http.MethodGet {
+		c.next.ServeHTTP(w, r)
+		return
 	}
-	c.next.ServeHTTP(w, r)
+	answer := httptest.NewRecorder()
+	c.next.ServeHTTP(answer, r)
+	c.mu.Lock()
+	c.n++
+	n, hook := c.n, c.hook
+	c.mu.Unlock()
+	if hook != nil {
+		hook(n)
+	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
 }
 
 func (c *counter) count() int {
@@ -80,33 +84,18 @@ func (c *counter) count() int {
 	return c.n
 }
 
-func (c *counter) onWrite(hook func(*http.Request)) {
+func (c *counter) onWrite(hook func(n int)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hook = hook
 }
 
-// started runs nothing and says of every script that it exports what these tests deploy; the runtime has tests of its own.
-type started struct{}
-
-func (started) Prepare(context.Context, api.Change) (api.Prepared, error) { return started{}, nil }
-func (started) Commit()                                                   {}
-func (started) Abort()                                                    {}
-func (started) Exports(string) ([]string, []store.NamedHandler) {
-	return []string{"fetch", "queue", "scheduled"}, []store.NamedHandler{{Name: "Limiter", Handlers: []string{"fetch"}}}
-}
-
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := store.Open(filepath.Join(dir, "account"), store.Options{Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	seed(t, s)
-	w := &world{t: t, store: s, dir: dir, spec: everything(t)}
-	w.writes = &counter{next: api.New(api.Config{Store: s, Runtime: started{}, AccountID: account, AccountName: "test"})}
+	bed := apitest.New(t)
+	w := &world{t: t, store: bed.Store, dir: dir, spec: everything()}
+	w.writes = &counter{next: api.New(api.Config{Store: bed.Store, Runtime: bed.Runtime, AccountID: account, AccountName: "test"})}
 	plain, secure := httptest.NewServer(w.writes), httptest.NewTLSServer(w.writes)
 	t.Cleanup(plain.Close)
 	t.Cleanup(secure.Close)
@@ -132,27 +121,10 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func seed(t *testing.T, s *store.Store) {
-	t.Helper()
-	sum := sha256.Sum256([]byte(token))
-	err := s.Update(func(tx *store.Tx) error {
-		if err := tx.Put(store.Zones, zoneID, store.Zone{ID: zoneID, Name: zoneName, Status: "active"}); err != nil {
-			return err
-		}
-		return tx.Put(store.Tokens, hex.EncodeToString(sum[:]), store.Token{ID: "t", Name: "test", Status: "active", Permissions: []string{"*"}})
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-const zoneID = "ffeeddccbbaa99887766554433221100"
-
 // everything has one of each type of resource that the program can declare.
-func everything(t *testing.T) platform.Spec {
-	t.Helper()
+func everything() platform.Spec {
 	return platform.Spec{
-		Hostname: hostname, Zone: zoneName,
+		Hostname: hostname, Zone: apitest.ZoneName,
 		Namespaces: map[string]string{"keys": "test-keys"},
 		Buckets:    map[string]platform.Bucket{"uploads": {Name: "test-uploads", Rules: []sdk.LifecycleRule{{ID: "tmp", Prefix: "tmp/", ExpireDays: 3}}}},
 		Queues:     map[string]string{"events": "test-events", "dead": "test-dead"},
@@ -177,11 +149,13 @@ func everything(t *testing.T) platform.Spec {
 	}
 }
 
+const code = "export class Limiter {}\nexport default { fetch() {}, queue() {}, scheduled() {} };\n// "
+
 // inputs are the program's inputs for a spec; every Worker gets the same small bundle.
 func inputs(spec platform.Spec) platform.Inputs {
 	bundles := map[string]platform.Bundle{}
 	for name := range spec.Workers {
-		bundles[name] = platform.Bundle{MainModule: "worker.js", Modules: map[string]platform.Module{"worker.js": {Content: "export default {}; // " + name}}}
+		bundles[name] = platform.Bundle{MainModule: "worker.js", Modules: map[string]platform.Module{"worker.js": {Content: code + name}}}
 	}
 	return platform.Inputs{AccountID: account, Spec: spec, Bundles: bundles, Secrets: map[string]string{
 		"ADMIN_API_KEY": "correct-horse-battery", "DB_PASSWORD": "hunter2-hunter2",
@@ -344,6 +318,9 @@ var scratch string
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		var err error
+		if child := os.Getenv(childVariable); child != "" {
+			return runChild(child)
+		}
 		if scratch, err = os.MkdirTemp("", "deploy-test-"); err != nil {
 			panic(err)
 		}
@@ -351,5 +328,3 @@ func TestMain(m *testing.M) {
 		return m.Run()
 	}())
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

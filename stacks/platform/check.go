@@ -12,7 +12,9 @@ import (
 // check finds what would otherwise fail half-way through a deployment, and lists all of it.
 func (in Inputs) check() error {
 	var problems []error
-	add := func(format string, args ...any) { problems = append(problems, fault.New(fault.Invalid, format, args...)) }
+	add := func(format string, args ...any) {
+		problems = append(problems, fault.New(fault.Invalid, format, args...))
+	}
 	if !regexp.MustCompile(`^[0-9a-f]{32}$`).MatchString(in.AccountID) {
 		add("the account id %q is not 32 hex digits (CLOUDFLARE_ACCOUNT_ID)", in.AccountID)
 	}

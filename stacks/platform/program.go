@@ -147,17 +147,14 @@ func (b *builder) public() error {
 	return nil
 }
 
+// export tells what later commands need and what stays the same from one deployment to the next.
 func (b *builder) export() {
 	b.ctx.Export("hostname", pulumi.String(b.in.Spec.Hostname))
 	b.ctx.Export("zoneId", b.zoneID)
-	versions, namespaces := pulumi.StringMap{}, pulumi.StringMap{}
-	for name, script := range b.scripts {
-		versions[name] = script.VersionID
-	}
+	namespaces := pulumi.StringMap{}
 	for name, ns := range b.namespaces {
 		namespaces[name] = ns.ID().ToStringOutput()
 	}
-	b.ctx.Export("versions", versions)
 	b.ctx.Export("namespaces", namespaces)
 }
 

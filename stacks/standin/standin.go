@@ -27,10 +27,10 @@ type plugin struct {
 	log   *slog.Logger
 }
 
-// Run serves the plugin to the engine until the engine goes.
+// Run serves the plugin to the engine until the engine goes, also when it is killed.
 func Run(ctx context.Context, log *slog.Logger) error {
 	log.Info("this is a stand-in for the official Cloudflare plugin; it talks to a loopback API only", "version", Version)
-	return New(log).Run(ctx, "cloudflare", Version)
+	return New(log).Run(whileParent(ctx), "cloudflare", Version)
 }
 
 // New is the plugin as a provider that can also be served inside a test.
