@@ -43,6 +43,7 @@ type Change struct {
 type Prepared interface {
 	// Exports says which events a candidate's default export handles, and the same of its named exports.
 	Exports(script string) (handlers []string, named []store.NamedHandler)
+	StartupTime() time.Duration
 	Commit()
 	Abort()
 }

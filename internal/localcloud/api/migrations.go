@@ -203,22 +203,45 @@ func (p *classPlan) save(tx *store.Tx) error {
 	return p.takeOver(tx)
 }
 
-// takeOver removes transferred classes from the versions they came from, so that no second script ever opens their storage.
+// takeOver removes transferred classes from every version they came from, so that no second script ever opens their storage.
 func (p *classPlan) takeOver(tx *store.Tx) error {
 	for _, from := range slices.Sorted(maps.Keys(p.taken)) {
-		names := p.taken[from]
 		versions, err := store.All[store.Version](tx, store.Versions, from+"/")
 		if err != nil {
 			return err
 		}
 		for _, v := range versions {
-			v.DOClasses = slices.DeleteFunc(v.DOClasses, func(c store.DOClass) bool { return slices.Contains(names, c.Name) })
-			if err := tx.Put(store.Versions, from+"/"+v.ID, v); err != nil {
+			if err := tx.Put(store.Versions, from+"/"+v.ID, without(v, p.taken[from])); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func without(v store.Version, classes []string) store.Version {
+	v.DOClasses = slices.DeleteFunc(v.DOClasses, func(c store.DOClass) bool { return slices.Contains(classes, c.Name) })
+	return v
+}
+
+// donors are the serving versions of the scripts that classes are taken from, as they will be without them.
+func (p *classPlan) donors(tx *store.Tx) ([]Candidate, error) {
+	var all []Candidate
+	for _, from := range slices.Sorted(maps.Keys(p.taken)) {
+		cur, err := load(tx, from)
+		if err != nil {
+			return nil, err
+		}
+		if len(cur.script.Deployments) == 0 {
+			continue
+		}
+		for _, share := range cur.script.Deployments[0].Versions {
+			if v := cur.version(share.VersionID); v != nil {
+				all = append(all, Candidate{cur.script, without(*v, p.taken[from])})
+			}
+		}
+	}
+	return all, nil
 }
 
 // checkUsers refuses to delete a class that another script is still bound to.

@@ -12,7 +12,6 @@ import (
 	"io"
 	"regexp"
 	"slices"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -82,7 +81,8 @@ type draft struct {
 	current
 	version store.Version
 	plan    *classPlan
-	parts   []part // bytes to store; none when the modules are those of an earlier version
+	donors  []Candidate // scripts that lose a class to this one, and must restart without it
+	parts   []part      // bytes to store; none when the modules are those of an earlier version
 	deploy  bool
 	source  string
 }
@@ -123,6 +123,9 @@ func (d *draft) apply(tx *store.Tx, m metadata, in inheritance, kvClasses bool) 
 	}
 	d.version.DOClasses = d.plan.classes
 	d.script.MigrationTag = d.plan.tag
+	if d.donors, err = d.plan.donors(tx); err != nil {
+		return err
+	}
 	bindings, err := in.bindings(m.Bindings)
 	if err != nil {
 		return err
@@ -190,12 +193,11 @@ func (s *server) publish(ctx context.Context, d *draft) error {
 	if d.deploy {
 		d.script.Deployments = slices.Insert(slices.Clone(d.script.Deployments), 0, s.deployment(d.source, d.version.Annotations, store.VersionShare{VersionID: d.version.ID, Percentage: 100}))
 	}
-	started := time.Now()
-	prepared, err := s.Runtime.Prepare(ctx, Change{Put: []Candidate{{d.script, d.version}}})
+	prepared, err := s.Runtime.Prepare(ctx, Change{Put: append(d.donors, Candidate{d.script, d.version})})
 	if err != nil {
 		return notStarting(err)
 	}
-	d.version.StartupMS = int(time.Since(started).Milliseconds())
+	d.version.StartupMS = int(prepared.StartupTime().Milliseconds())
 	d.version.Handlers, d.version.NamedHandlers = prepared.Exports(d.script.Name)
 	err = d.plan.checkExports(d.version.NamedHandlers)
 	if err == nil {

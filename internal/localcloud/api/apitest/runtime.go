@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"time"
 
 	esbuild "github.com/evanw/esbuild/pkg/api"
 
@@ -83,6 +84,9 @@ func exports(source string) (events []string, named []store.NamedHandler) {
 func (p *prepared) Exports(script string) ([]string, []store.NamedHandler) {
 	return p.events[script], p.named[script]
 }
+
+// StartupTime is nothing: nothing is started.
+func (p *prepared) StartupTime() time.Duration { return 0 }
 
 func (p *prepared) Commit() {
 	p.runtime.mu.Lock()
