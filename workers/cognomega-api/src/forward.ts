@@ -14,45 +14,53 @@ export interface Inward {
 /** Sends a request to its service. A service that fails is 502, one that does not begin to answer in time is 504. */
 export async function forward(request: Request, service: Fetcher, target: Target, inward: Inward): Promise<Response> {
   const body = await bodyOf(request, target.maxBody);
-  const timeout = new AbortController();
-  // Cleared once the answer begins: what is streamed may take longer.
-  const timer = setTimeout(() => timeout.abort(), LIMITS.serviceTimeoutMs);
+  const answering = service.fetch(`https://service${inward.resource}`, {
+    method: request.method,
+    headers: inwardHeaders(request.headers, inward),
+    body,
+    redirect: "manual",
+  });
+  return inTime(answering);
+}
+
+/**
+ * Waits for the answer to begin; what is streamed after that may take longer. A plain race, because an AbortController costs
+ * every request more than the timer itself, and ending the request drops the late call anyway.
+ */
+async function inTime(answering: Promise<Response>): Promise<Response> {
+  let timer: number | null = null;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Problem(504, "service_timeout")), LIMITS.serviceTimeoutMs);
+  });
   try {
-    return await service.fetch(`https://service${inward.resource}`, {
-      method: request.method,
-      headers: inwardHeaders(request.headers, inward),
-      body,
-      redirect: "manual",
-      signal: timeout.signal,
-    });
+    return await Promise.race([answering, late]);
   } catch (error) {
-    throw timeout.signal.aborted
-      ? new Problem(504, "service_timeout", undefined, { cause: error })
-      : new Problem(502, "service_failed", undefined, { cause: error });
+    throw error instanceof Problem ? error : new Problem(502, "service_failed", undefined, { cause: error });
   } finally {
     clearTimeout(timer);
   }
 }
 
+const forwarded: ReadonlySet<string> = new Set(FORWARD_HEADERS);
+
 /** What comes from outside is dropped unless it is listed, so that no spelling of an internal header can get in. */
-function inwardHeaders(outside: Headers, inward: Inward): Headers {
-  const headers = new Headers();
-  for (const name of FORWARD_HEADERS) {
-    const value = outside.get(name);
-    if (value !== null) {
-      headers.set(name, value);
+function inwardHeaders(outside: Headers, inward: Inward): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of outside) {
+    if (forwarded.has(name)) {
+      headers[name] = value;
     }
   }
-  headers.set(REQUEST_ID_HEADER, inward.requestId);
+  headers[REQUEST_ID_HEADER] = inward.requestId;
   if (inward.caller.id !== null || inward.caller.admin) {
-    headers.set(CALLER_HEADER, encodeCaller(inward.caller));
+    headers[CALLER_HEADER] = encodeCaller(inward.caller);
   }
   return headers;
 }
 
 /** A body of declared length streams through; one without is counted here, before the service sees any of it. */
 async function bodyOf(request: Request, max: number): Promise<BodyInit | null> {
-  if (request.body === null) {
+  if (request.method === "GET" || request.method === "HEAD" || request.body === null) {
     return null;
   }
   const length = request.headers.get("content-length");

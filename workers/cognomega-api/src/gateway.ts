@@ -1,5 +1,5 @@
 import { REQUEST_ID_HEADER } from "../../shared/src/caller";
-import { applyCors, type Origins, parseOrigins, preflight, stripCors } from "../../shared/src/cors";
+import { addCors, addPreflight, isCorsHeader, type Origins, parseOrigins } from "../../shared/src/cors";
 import { answerError, Problem } from "../../shared/src/problem";
 import { fillPath, splitUrl } from "../../shared/src/router";
 import type { Env } from "./env.gen";
@@ -21,7 +21,7 @@ export async function gateway(request: Request, env: Env): Promise<Response> {
   } catch (error) {
     response = answerError(error, name, requestId);
   }
-  return outward(response, { origin, origins, requestId });
+  return outward(response, { origin, origins, requestId }, request.method === "OPTIONS" && response.status === 204);
 }
 
 interface Scope {
@@ -41,7 +41,7 @@ async function answer(request: Request, env: Env, { origin, origins, requestId }
   }
   const target = match.value;
   if (request.method === "OPTIONS") {
-    return preflight(origin, origins, target.allow);
+    return new Response(null, { status: 204, headers: { allow: target.allow } });
   }
   if (!target.methods.has(request.method)) {
     throw new Problem(405, "method_not_allowed", undefined, { headers: { allow: target.allow } });
@@ -54,12 +54,29 @@ async function answer(request: Request, env: Env, { origin, origins, requestId }
   return target.binding === null ? ready(request, env, target, inward) : forward(request, env[target.binding], target, inward);
 }
 
-/** Every answer leaves with its request id and with this layer's CORS headers alone. */
-function outward(response: Response, { origin, origins, requestId }: Scope): Response {
-  const answered = new Response(response.body, response);
-  stripCors(answered.headers);
-  applyCors(answered.headers, origin, origins);
-  answered.headers.set(REQUEST_ID_HEADER, requestId);
+/**
+ * Every answer leaves with its request id and with this layer's CORS headers alone. The headers are gathered in a plain object
+ * and handed over once: each call on a Headers object crosses into the runtime.
+ */
+function outward(response: Response, { origin, origins, requestId }: Scope, preflight: boolean): Response {
+  const headers: Record<string, string> = {};
+  const cookies: string[] = [];
+  for (const [name, value] of response.headers) {
+    if (name === "set-cookie") {
+      cookies.push(value);
+    } else if (!isCorsHeader(name)) {
+      headers[name] = value;
+    }
+  }
+  addCors(headers, origin, origins);
+  if (preflight) {
+    addPreflight(headers, origin, origins);
+  }
+  headers[REQUEST_ID_HEADER] = requestId;
+  const answered = new Response(response.body, { status: response.status, headers });
+  for (const cookie of cookies) {
+    answered.headers.append("set-cookie", cookie);
+  }
   return answered;
 }
 

@@ -12,44 +12,32 @@ export function parseOrigins(list: string): Origins {
   return origins;
 }
 
-/** Headers that only this file may set; whatever a service says of them is taken out. */
-const layer = [
-  "access-control-allow-origin",
-  "access-control-allow-credentials",
-  "access-control-allow-methods",
-  "access-control-allow-headers",
-  "access-control-expose-headers",
-  "access-control-max-age",
-  "access-control-allow-private-network",
-];
-
-/** Takes another layer's CORS headers out of an answer. */
-export function stripCors(headers: Headers): void {
-  for (const name of layer) {
-    headers.delete(name);
-  }
+/** True for a header that only this file may set; whatever another layer says of it is taken out. */
+export function isCorsHeader(name: string): boolean {
+  return name.startsWith("access-control-");
 }
 
-/** Marks an answer so that no cache mixes origins, and lets an allowed origin read it. */
-export function applyCors(headers: Headers, origin: string | null, origins: Origins): void {
-  headers.append("vary", CORS.vary);
+/** What every answer carries so that no cache mixes origins, and what lets an allowed origin read it. */
+export function addCors(headers: Record<string, string>, origin: string | null, origins: Origins): void {
+  const { vary } = headers;
+  headers.vary = vary === undefined ? CORS.vary : `${vary}, ${CORS.vary}`;
   if (origin === null || !origins.has(origin)) {
     return;
   }
-  headers.set("access-control-allow-origin", origin);
-  headers.set("access-control-expose-headers", CORS.exposeHeaders);
+  headers["access-control-allow-origin"] = origin;
+  headers["access-control-expose-headers"] = CORS.exposeHeaders;
   if (CORS.credentials) {
-    headers.set("access-control-allow-credentials", "true");
+    headers["access-control-allow-credentials"] = "true";
   }
 }
 
-/** Answers OPTIONS: 204 without a body. What is allowed is the contract's list, never what the request asked for. */
-export function preflight(origin: string | null, origins: Origins, allow: string): Response {
-  const headers = new Headers({ allow });
+/**
+ * What a preflight is answered with, beside what every answer carries. It is the contract's list, never what the request asked for.
+ */
+export function addPreflight(headers: Record<string, string>, origin: string | null, origins: Origins): void {
   if (origin !== null && origins.has(origin)) {
-    headers.set("access-control-allow-methods", CORS.methods);
-    headers.set("access-control-allow-headers", CORS.allowHeaders);
-    headers.set("access-control-max-age", CORS.maxAge);
+    headers["access-control-allow-methods"] = CORS.methods;
+    headers["access-control-allow-headers"] = CORS.allowHeaders;
+    headers["access-control-max-age"] = CORS.maxAge;
   }
-  return new Response(null, { status: 204, headers });
 }

@@ -47,7 +47,7 @@ interface Resource<Env> {
   readonly maxBody: number;
 }
 
-/** Makes a service of its routes. The factory owns request ids, methods, error answers and timing; CORS and identity are the gateway's. */
+/** Makes a service of its routes. The factory owns methods, error answers and timing; request ids, CORS and identity are the gateway's. */
 export function createWorker<Name extends WorkerName, Env>(name: Name, routes: Routes<Name, Env>): ExportedHandler<Env> {
   const route = createRouter(resources<Env>(Object.entries(routes) as [string, Handler<Env>][]));
 
@@ -76,9 +76,11 @@ export function createWorker<Name extends WorkerName, Env>(name: Name, routes: R
       } catch (error) {
         response = answerError(error, name, requestId);
       }
-      response.headers.set(REQUEST_ID_HEADER, requestId);
       // Clocks in a Worker move only with I/O: 0 means that this call waited for nothing.
-      response.headers.set("server-timing", `${name};dur=${Date.now() - started}`);
+      const waited = Date.now() - started;
+      if (waited > 0) {
+        response.headers.set("server-timing", `${name};dur=${waited}`);
+      }
       return response;
     },
   };
