@@ -1,0 +1,33 @@
+// Delivers queue batches and cron triggers, which a socket cannot, to the scripts of this process.
+const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+
+function message({ id, timestamp, attempts, contentType, body }) {
+  const bytes = decode(body);
+  const common = { id, timestamp: new Date(timestamp), attempts };
+  switch (contentType) {
+    case "text":
+      return { ...common, body: new TextDecoder().decode(bytes) };
+    case "json":
+      return { ...common, body: JSON.parse(new TextDecoder().decode(bytes)) };
+    case "bytes":
+      return { ...common, body: bytes };
+    default: // v8: only the receiving isolate can read it
+      return { ...common, serializedBody: bytes };
+  }
+}
+
+export default {
+  async fetch(request, env) {
+    const event = await request.json();
+    const target = env[event.script];
+    if (target === undefined) return new Response("no such script", { status: 404 });
+    switch (event.type) {
+      case "queue":
+        return Response.json(await target.queue(event.queue, event.messages.map(message)));
+      case "scheduled":
+        return Response.json(await target.scheduled({ cron: event.cron, scheduledTime: new Date(event.time) }));
+      default:
+        return new Response("unknown event", { status: 400 });
+    }
+  },
+};

@@ -1,0 +1,155 @@
+package runtime
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Backoff of restarts: at once at first, so that a single crash costs little.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = 5 * time.Second
+	wellAfter  = 30 * time.Second // a process that lived so long starts the backoff anew
+)
+
+// supervise keeps a process running until the unit is retired. A nil process is one that is yet to be started.
+func (u *unit) supervise(p *process) {
+	defer close(u.done)
+	pause := firstPause
+	for {
+		if p != nil {
+			select {
+			case <-p.exited:
+				u.setDown()
+				u.log.Warn("workerd ended, starting it again", "pid", p.pid, "err", p.err)
+				if time.Since(p.started) > wellAfter {
+					pause = firstPause
+				}
+			case <-u.quit:
+				u.end(p)
+				return
+			}
+		}
+		if p = u.revive(&pause); p == nil {
+			u.discard()
+			return
+		}
+	}
+}
+
+// revive starts the process again, waiting longer after each failure; nil means that the unit was retired meanwhile.
+func (u *unit) revive(pause *time.Duration) *process {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-u.quit:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for ctx.Err() == nil {
+		p, said, err := u.launch()
+		if err == nil {
+			err = u.awaitFirst(ctx, p, said)
+		}
+		if err == nil {
+			u.mu.Lock()
+			u.restarts++
+			u.mu.Unlock()
+			u.setServing(p)
+			*pause = min(2**pause, lastPause)
+			return p
+		}
+		if ctx.Err() == nil {
+			u.log.Error("workerd did not start", "err", err, "again_in", *pause)
+		}
+		select {
+		case <-time.After(*pause):
+		case <-ctx.Done():
+		}
+		*pause = min(2**pause, lastPause)
+	}
+	return nil
+}
+
+// end stops the process of a retired unit and removes its files.
+func (u *unit) end(p *process) {
+	u.mu.Lock()
+	grace := u.grace
+	u.mu.Unlock()
+	p.stop(grace)
+	u.setDown()
+	u.discard()
+}
+
+// acquire takes a lease, waiting while the process restarts. A retired unit gives none.
+func (u *unit) acquire(ctx context.Context) error {
+	for {
+		u.mu.Lock()
+		up := u.up
+		switch {
+		case u.retired:
+			u.mu.Unlock()
+			return errRetired
+		case u.serving:
+			u.leases++
+			u.mu.Unlock()
+			return nil
+		}
+		u.mu.Unlock()
+		select {
+		case <-up:
+		case <-u.quit:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// releaser returns the function that ends a lease, once however often it is called.
+func (u *unit) releaser() func() {
+	var once sync.Once
+	return func() {
+		once.Do(func() {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			if u.leases--; u.leases == 0 && u.retired {
+				close(u.idle)
+			}
+		})
+	}
+}
+
+// retire gives no more leases, waits for those given, for at most drain, and stops the process.
+func (u *unit) retire(drain time.Duration) {
+	deadline := time.Now().Add(drain)
+	u.mu.Lock()
+	if u.retired {
+		u.mu.Unlock()
+		<-u.done
+		return
+	}
+	u.retired = true
+	if u.leases == 0 {
+		close(u.idle)
+	}
+	u.mu.Unlock()
+	t := time.NewTimer(drain)
+	defer t.Stop()
+	select {
+	case <-u.idle:
+	case <-t.C:
+		u.log.Warn("requests were still running when their process was stopped", "after", drain)
+	}
+	u.mu.Lock()
+	// Calls from other processes hold no lease: workerd finishes them on SIGTERM.
+	u.grace = max(time.Until(deadline), minGrace)
+	u.mu.Unlock()
+	close(u.quit)
+	<-u.done
+}
+
+// minGrace is what workerd always gets between SIGTERM and SIGKILL.
+const minGrace = 500 * time.Millisecond
