@@ -200,10 +200,10 @@ func TestR2Multipart(t *testing.T) {
 		must(t, err)
 		return p
 	}
-	one, overwritten, short, unused := upload(1, "aaaa"), upload(2, "XXXX"), upload(4, "c"), upload(9, "not named")
+	one, overwritten, short := upload(1, "aaaa"), upload(2, "XXXX"), upload(4, "c")
+	upload(9, "not named")
 	two := upload(2, "bbbb")
 	long := upload(5, "ddddd")
-	_ = unused
 	if _, err := r.Head("b", "k"); !errors.Is(err, store.ErrNoSuchKey) {
 		t.Errorf("visible before it is complete: %v", err)
 	}
@@ -225,7 +225,6 @@ func TestR2Multipart(t *testing.T) {
 	}
 	got, err := r.CompleteMultipart("b", "k", up.ID, []store.Part{short, one, two}) // in any order
 	must(t, err)
-	// printf of the MD5s of aaaa, bbbb and c, in binary, through md5sum
 	if got.ETag != multipartETag("aaaa", "bbbb", "c") || got.Size != 9 || got.CustomMetadata["a"] != "b" || got.HTTPMetadata.ContentType != "x/y" {
 		t.Errorf("got %+v", got)
 	}
