@@ -52,7 +52,7 @@ func New(c Config) (*Client, error) {
 		c.BaseURL = DefaultBaseURL
 	}
 	base, err := url.Parse(c.BaseURL)
-	if err != nil || base.Host == "" || base.Scheme != "https" && !loopback(base.Hostname()) {
+	if err != nil || base.Host == "" || base.Scheme != "https" && (base.Scheme != "http" || !loopback(base.Hostname())) {
 		return nil, fault.New(fault.Invalid, "API address %q is not an https URL (plain http is for loopback only)", c.BaseURL)
 	}
 	hc := &http.Client{Transport: newTransport(c, loopback(base.Hostname()))}
