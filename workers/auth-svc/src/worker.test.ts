@@ -1,0 +1,128 @@
+import { env, SELF } from "cloudflare:test";
+import { importJWK, type JWK, jwtVerify } from "jose";
+import { beforeEach, describe, expect, it } from "vitest";
+
+import { encodeCaller } from "../../shared/src/caller";
+import { describeEveryWorker } from "../../shared/src/testing/every-worker";
+import { publish } from "../../shared/src/testing/tokens";
+import type { Env } from "./env.gen";
+import { sign } from "./sign";
+import { checkTurnstile } from "./turnstile";
+
+describeEveryWorker("auth-svc");
+
+beforeEach(() => publish());
+
+const admin = { "x-cog-caller": encodeCaller({ id: null, role: null, tenant: null, admin: true }) };
+const post = (path: string, body?: string, headers: Record<string, string> = {}) =>
+  SELF.fetch(`https://service${path}`, { method: "POST", headers, ...(body === undefined ? {} : { body }) });
+
+/** Verifies as any outsider would: with the keys that the JWKS path gives. */
+async function verify(token: string) {
+  const { keys } = await (await SELF.fetch("https://service/.well-known/jwks.json")).json<{ keys: JWK[] }>();
+  return jwtVerify(token, ({ kid }) => importJWK(keys.find((k) => k.kid === kid) as JWK), { algorithms: ["RS256"] });
+}
+
+describe("POST /auth/guest", () => {
+  it("mints a token that the published keys verify", async () => {
+    const { token, exp } = await (await post("/auth/guest")).json<{ token: string; exp: number }>();
+    const { payload, protectedHeader } = await verify(token);
+    expect(protectedHeader).toEqual({ alg: "RS256", typ: "JWT", kid: "test-k1" });
+    expect(Object.keys(payload).sort()).toEqual(["exp", "iat", "iss", "role", "sub"]);
+    expect(payload).toMatchObject({ iss: env.TEST_ISSUER, role: "guest", sub: expect.stringMatching(/^guest:[0-9a-f-]{36}$/) });
+    expect([exp, exp - (payload.iat as number)]).toEqual([payload.exp, 3600]);
+  });
+
+  it("gives every guest another subject", async () => {
+    const subs = new Set<string>();
+    for (let i = 0; i < 5; i++) {
+      subs.add((await verify((await (await post("/auth/guest", "{}")).json<{ token: string }>()).token)).payload.sub as string);
+    }
+    expect(subs.size).toBe(5);
+  });
+
+  it("refuses a body that is not JSON, rather than take it for none", async () => {
+    expect(await (await post("/auth/guest", "{oops")).json()).toMatchObject({ error: "invalid_json" });
+  });
+
+  it.each([
+    ["no key", { PRIVATE_KEY_PEM: "" }],
+    ["a key that is none", { PRIVATE_KEY_PEM: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----" }],
+    ["no kid", { KID: "" }],
+  ])("says that it cannot sign with %s", async (_, change) => {
+    const broken = { ...(env as unknown as Env), ...change };
+    await expect(sign(broken, { sub: "x", role: "guest" }, 1)).rejects.toMatchObject({ status: 503, code: "signing_key_unusable" });
+  });
+});
+
+describe("POST /auth/token", () => {
+  it("mints a token bound to an email, in lower case", async () => {
+    const { token } = await (await post("/auth/token", `{"email":" Ada@Example.Test ","tid":"t-1"}`, admin)).json<{ token: string }>();
+    expect((await verify(token)).payload).toMatchObject({ email: "ada@example.test", sub: "ada@example.test", tid: "t-1", role: "user" });
+  });
+
+  it("is closed without the gateway's word that the admin key was given", async () => {
+    for (const headers of [{}, { "x-cog-caller": encodeCaller({ id: "a@b.test", role: "user", tenant: null, admin: false }) }]) {
+      expect((await post("/auth/token", `{"email":"a@b.test"}`, headers as Record<string, string>)).status).toBe(403);
+    }
+  });
+
+  it.each([
+    ["{}", "missing_email"],
+    [`{"email":7}`, "invalid_email"],
+    [`{"email":"ada"}`, "invalid_email"],
+    [`{"email":"a@b@c.test"}`, "invalid_email"],
+    [`{"email":"a:b@c.test"}`, "invalid_email"],
+    [`{"email":"a\\n@c.test"}`, "invalid_email"],
+    [`{"email":"a@b.test","role":"guest"}`, "invalid_role"],
+    [`{"email":"a@b.test","role":"admin"}`, "invalid_role"],
+    [`{"email":"a@b.test","tid":"a/b"}`, "invalid_tid"],
+    ["", "invalid_json"],
+    ["[]", "invalid_json"],
+  ])("refuses %s", async (body, error) => {
+    const response = await post("/auth/token", body, admin);
+    expect([response.status, await response.json()]).toEqual([400, expect.objectContaining({ error })]);
+  });
+});
+
+describe("GET /.well-known/jwks.json", () => {
+  const get = () => SELF.fetch("https://service/.well-known/jwks.json");
+
+  it("gives public members alone, whatever was put in KV", async () => {
+    await publish(
+      JSON.stringify({
+        keys: [
+          { ...JSON.parse(env.TEST_PRIVATE_JWK), alg: "RS256", use: "sig" },
+          { kty: "oct", kid: "h", k: "AAAA" },
+        ],
+      }),
+    );
+    const response = await get();
+    const { keys } = await response.json<{ keys: object[] }>();
+    expect(keys.map((key) => Object.keys(key).sort())).toEqual([["alg", "e", "kid", "kty", "n", "use"]]);
+    expect(response.headers.get("cache-control")).toBe("public, max-age=300");
+  });
+
+  it.each([
+    [null, "jwks_missing"],
+    ["{", "jwks_invalid"],
+    [`{"keys":[]}`, "jwks_invalid"],
+  ])("is 503 for %s", async (document, error) => {
+    await (document === null ? env.KEYS.delete("jwks") : publish(document));
+    const response = await get();
+    expect([response.status, await response.json()]).toEqual([503, expect.objectContaining({ error })]);
+    expect(response.headers.get("cache-control")).toBe("no-store");
+  });
+});
+
+describe("Turnstile", () => {
+  const turnstile = { url: "http://127.0.0.1:9/siteverify", secret: "s", remoteIp: null };
+
+  it("is needed once it is configured", async () => {
+    await expect(checkTurnstile(undefined, turnstile)).rejects.toMatchObject({ status: 400, code: "turnstile_required" });
+  });
+
+  it("lets nobody in when it cannot be asked", async () => {
+    await expect(checkTurnstile("r", turnstile)).rejects.toMatchObject({ status: 503, code: "turnstile_unavailable" });
+  });
+});
