@@ -2,6 +2,7 @@ package edge
 
 import (
 	"bufio"
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -38,6 +39,8 @@ var rules = []rule{
 	{"internal/localcloud/store/...", []string{"internal/fault"}},
 	{"internal/localcloud/runtime/...", []string{"internal/fault", "internal/localcloud/runtime/...", "internal/localcloud/store"}},
 	{"internal/localcloud/edge/...", []string{"internal/fault", "internal/localcloud/runtime", "internal/localcloud/store"}},
+	{"internal/localcloud/api/apitest", []string{"internal/fault", "internal/localcloud/api", "internal/localcloud/store"}},
+	{"internal/localcloud/conformance", []string{"internal/fault"}},
 	{"internal/localcloud/api/...", []string{"internal/fault", "internal/localcloud/runtime", "internal/localcloud/store"}},
 	{"internal/localcloud", []string{"internal/fault", "internal/localcloud/..."}},
 	{"stacks/provider/sdk", nil},
@@ -47,7 +50,7 @@ var rules = []rule{
 	{"stacks/langhost", []string{"internal/fault"}},
 	{"stacks/platform", []string{"contract", "internal/fault", "stacks/provider/sdk"}},
 	{"stacks/deploy/...", []string{"contract", "internal/cfapi", "internal/fault", "policies", "stacks/bundle", "stacks/deploy/...", "stacks/platform"}},
-	{"stacks", []string{"contract", "internal/fault", "stacks/..."}},
+	{"stacks", []string{"contract", "internal/cfapi", "internal/fault", "stacks/..."}},
 	{"audit/...", []string{"audit/...", "contract", "internal/cfapi", "internal/fault"}},
 	{"internal/platform/...", []string{"audit/...", "contract", "internal/..."}},
 	{"bench/...", []string{"audit/...", "contract", "internal/...", "stacks/bundle"}},
@@ -228,4 +231,33 @@ func sources(t *testing.T) []source {
 		t.Fatalf("parsed only %d files: %v", len(all), err)
 	}
 	return all
+}
+
+// npm writes no entry for an optional package whose registry does not serve it, and then npm ci refuses the lock file.
+func TestTheNpmLockFileIsWholeAndNamesNoRegistry(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("workers/package-lock.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lock struct {
+		Packages map[string]struct {
+			Version, Resolved    string
+			Link                 bool
+			OptionalDependencies map[string]string
+		}
+	}
+	if err := json.Unmarshal(raw, &lock); err != nil {
+		t.Fatal(err)
+	}
+	for name, p := range lock.Packages {
+		if p.Resolved != "" && !p.Link {
+			t.Errorf("%s names where it was downloaded from", name)
+		}
+		for optional := range p.OptionalDependencies {
+			if _, ok := lock.Packages["node_modules/"+optional]; !ok {
+				t.Errorf("%s: its optional package %s has no entry; add one with version, os and cpu", name, optional)
+			}
+		}
+	}
 }

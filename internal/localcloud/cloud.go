@@ -16,6 +16,7 @@ import (
 	"github.com/cognomega/edge/internal/localcloud/api"
 	"github.com/cognomega/edge/internal/localcloud/edge"
 	"github.com/cognomega/edge/internal/localcloud/runtime"
+	"github.com/cognomega/edge/internal/localcloud/runtime/aidouble"
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
@@ -77,7 +78,7 @@ func (cfg Config) withDefaults() Config {
 // boot starts what the store says is deployed.
 func (c *Cloud) boot(ctx context.Context) (err error) {
 	c.runtime, err = runtime.New(runtime.Config{
-		Dir: c.cfg.Dir, RunDir: filepath.Join(c.cfg.Dir, "run"), Workerd: c.cfg.Workerd, Store: c.store, Log: c.cfg.Log.With("part", "runtime"),
+		Dir: c.cfg.Dir, RunDir: filepath.Join(c.cfg.Dir, "run"), Workerd: c.cfg.Workerd, Store: c.store, Log: c.cfg.Log.With("part", "runtime"), AI: aidouble.Handler{},
 	})
 	if err != nil {
 		return err
@@ -91,8 +92,8 @@ func (c *Cloud) listen(token, tokenFile string) error {
 	if err != nil {
 		return err
 	}
-	c.edge = edge.New(edge.Config{Store: c.store, Runtime: c.runtime, CA: ca, Log: c.cfg.Log.With("part", "edge"), Metrics: c.store.Metrics()})
-	v4 := api.New(api.Config{Store: c.store, Runtime: c.runtime, Log: c.cfg.Log.With("part", "api"), AccountID: c.AccountID(), AccountName: c.cfg.AccountName})
+	c.edge = edge.New(edge.Config{Store: c.store, Runtime: lender{c.runtime}, CA: ca, Log: c.cfg.Log.With("part", "edge"), Metrics: c.store.Metrics()})
+	v4 := api.New(api.Config{Store: c.store, Runtime: deployer{c.runtime}, Log: c.cfg.Log.With("part", "api"), AccountID: c.AccountID(), AccountName: c.cfg.AccountName})
 	e := Endpoints{
 		Schema: EndpointsSchema, PID: os.Getpid(), AccountID: c.AccountID(), AccountName: c.cfg.AccountName, Zones: c.zones(),
 		CAFile: filepath.Join(c.cfg.Dir, "ca.pem"), TokenFile: tokenFile, StartedAt: c.cfg.Now().UTC(),

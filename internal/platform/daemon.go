@@ -19,6 +19,7 @@ import (
 
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/localcloud"
+	"github.com/cognomega/edge/internal/localcloud/runtime"
 )
 
 // startTimeout is long enough for a loaded machine to boot every Worker.
@@ -150,8 +151,8 @@ func RunningLocal(ctx context.Context, l Layout) (localcloud.Endpoints, error) {
 
 // LocalStatus is what the local cloud says of its processes.
 type LocalStatus struct {
-	Endpoints localcloud.Endpoints `json:"endpoints"`
-	Processes json.RawMessage      `json:"processes"`
+	Endpoints localcloud.Endpoints    `json:"endpoints"`
+	Processes []runtime.ProcessStatus `json:"processes"`
 }
 
 // StatusLocal asks the running local cloud how it is.
@@ -164,7 +165,7 @@ func StatusLocal(ctx context.Context, l Layout) (s LocalStatus, err error) {
 }
 
 // LogsLocal returns the last n lines that a Worker wrote.
-func LogsLocal(ctx context.Context, l Layout, worker string, n int) (lines []string, err error) {
+func LogsLocal(ctx context.Context, l Layout, worker string, n int) (lines []runtime.Line, err error) {
 	e, err := RunningLocal(ctx, l)
 	if err != nil {
 		return nil, err
