@@ -46,7 +46,8 @@ export function options(name: string) {
     compatibilityDate,
     ...own,
     bindings: { ...own.bindings, ...fixture },
-    workers: [...services.map(service), aiDouble],
+    outboundService: "internet-double",
+    workers: [...services.map(service), aiDouble, internetDouble],
   };
 }
 
@@ -95,4 +96,19 @@ export default class extends WorkerEntrypoint {
     return { response: model + " " + max_tokens + " " + prompt };
   }
 }`,
+};
+
+/** All that is outside: Turnstile's check, which takes the response "good" under the secret "test-secret", and is out of order for "broken". */
+const internetDouble = {
+  name: "internet-double",
+  modules: true as const,
+  compatibilityDate,
+  script: `export default {
+  async fetch(request) {
+    const form = new URLSearchParams(await request.text());
+    if (form.get("response") === "broken") return new Response("down", { status: 500 });
+    const success = request.method === "POST" && form.get("response") === "good" && form.get("secret") === "test-secret" && form.get("remoteip") === "192.0.2.7";
+    return Response.json({ success });
+  },
+};`,
 };

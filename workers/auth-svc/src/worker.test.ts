@@ -1,4 +1,4 @@
-import { env, SELF } from "cloudflare:test";
+import { createExecutionContext, env, SELF } from "cloudflare:test";
 import { importJWK, type JWK, jwtVerify } from "jose";
 import { beforeEach, describe, expect, it } from "vitest";
 
@@ -7,7 +7,7 @@ import { describeEveryWorker } from "../../shared/src/testing/every-worker";
 import { publish } from "../../shared/src/testing/tokens";
 import type { Env } from "./env.gen";
 import { sign } from "./sign";
-import { checkTurnstile } from "./turnstile";
+import worker from "./worker";
 
 describeEveryWorker("auth-svc");
 
@@ -115,14 +115,28 @@ describe("GET /.well-known/jwks.json", () => {
   });
 });
 
-describe("Turnstile", () => {
-  const turnstile = { url: "http://127.0.0.1:9/siteverify", secret: "s", remoteIp: null };
+describe("Turnstile, once it is configured", () => {
+  const guest = (body: string) => {
+    const request = new Request("https://service/auth/guest", { method: "POST", body, headers: { "cf-connecting-ip": "192.0.2.7" } });
+    const bindings = { ...(env as unknown as Env), TURNSTILE_SECRET: "test-secret" };
+    return worker.fetch?.(
+      request as Request<unknown, IncomingRequestCfProperties>,
+      bindings,
+      createExecutionContext(),
+    ) as Promise<Response>;
+  };
 
-  it("is needed once it is configured", async () => {
-    await expect(checkTurnstile(undefined, turnstile)).rejects.toMatchObject({ status: 400, code: "turnstile_required" });
+  it.each(["turnstile_token", "cf-turnstile-response"])("lets in whoever it accepts, by %s", async (name) => {
+    expect((await guest(JSON.stringify({ [name]: "good" }))).status).toBe(200);
   });
 
-  it("lets nobody in when it cannot be asked", async () => {
-    await expect(checkTurnstile("r", turnstile)).rejects.toMatchObject({ status: 503, code: "turnstile_unavailable" });
+  it.each([
+    ["{}", 400, "turnstile_required"],
+    [`{"turnstile_token":"bad"}`, 403, "turnstile_failed"],
+    [`{"turnstile_token":7}`, 400, "invalid_turnstile_token"],
+    [`{"turnstile_token":"broken"}`, 503, "turnstile_unavailable"],
+  ])("keeps out %s", async (body, status, error) => {
+    const response = await guest(body);
+    expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ error })]);
   });
 });

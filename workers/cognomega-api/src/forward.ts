@@ -1,6 +1,7 @@
 import { readBytes, refuseLongBody } from "../../shared/src/body";
 import { CALLER_HEADER, type Caller, encodeCaller, REQUEST_ID_HEADER } from "../../shared/src/caller";
 import { FORWARD_HEADERS, LIMITS } from "../../shared/src/contract.gen";
+import { within } from "../../shared/src/deadline";
 import { Problem } from "../../shared/src/problem";
 import type { Target } from "./table";
 
@@ -9,6 +10,8 @@ export interface Inward {
   readonly resource: string;
   readonly caller: Caller;
   readonly requestId: string;
+  /** How long the service may take to begin its answer, instead of the contract's limit. */
+  readonly timeoutMs?: number;
 }
 
 /** Sends a request to its service. A service that fails is 502, one that does not begin to answer in time is 504. */
@@ -20,24 +23,10 @@ export async function forward(request: Request, service: Fetcher, target: Target
     body,
     redirect: "manual",
   });
-  return inTime(answering);
-}
-
-/**
- * Waits for the answer to begin; what is streamed after that may take longer. A plain race, because an AbortController costs
- * every request more than the timer itself, and ending the request drops the late call anyway.
- */
-async function inTime(answering: Promise<Response>): Promise<Response> {
-  let timer: number | null = null;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Problem(504, "service_timeout")), LIMITS.serviceTimeoutMs);
-  });
   try {
-    return await Promise.race([answering, late]);
+    return await within(inward.timeoutMs ?? LIMITS.serviceTimeoutMs, answering, () => new Problem(504, "service_timeout"));
   } catch (error) {
     throw error instanceof Problem ? error : new Problem(502, "service_failed", undefined, { cause: error });
-  } finally {
-    clearTimeout(timer);
   }
 }
 

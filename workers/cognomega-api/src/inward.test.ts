@@ -1,10 +1,12 @@
 import { env } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
 
-import { decodeCaller } from "../../shared/src/caller";
+import { anonymous, decodeCaller } from "../../shared/src/caller";
 import { goodClaims, publish, signed, unsigned } from "../../shared/src/testing/tokens";
 import type { Env } from "./env.gen";
+import { forward } from "./forward";
 import { gateway } from "./gateway";
+import { findTarget, type Target } from "./table";
 
 const host = "https://api.cognomega.localhost";
 const bindings = env as unknown as Env;
@@ -219,5 +221,13 @@ describe("a service's answer", () => {
     });
     expect([response.status, await response.json()]).toEqual([502, { error: "service_failed" }]);
     expect(response.headers.get("access-control-allow-origin")).toBe("https://app.cognomega.com");
+  });
+
+  it("that does not begin in time is 504", async () => {
+    const target = findTarget(path)?.value;
+    const inward = { resource: path, caller: anonymous, requestId: "r", timeoutMs: 5 };
+    const stalled = { fetch: () => new Promise(() => {}) } as unknown as Fetcher;
+    const answer = forward(new Request(host + path), stalled, target as Target, inward);
+    await expect(answer).rejects.toMatchObject({ status: 504, code: "service_timeout" });
   });
 });

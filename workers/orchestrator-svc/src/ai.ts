@@ -1,4 +1,5 @@
 import { requiredText } from "../../shared/src/body";
+import { within } from "../../shared/src/deadline";
 import { json, Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
 import type { Env } from "./env.gen";
@@ -37,17 +38,10 @@ function isBound(env: Partial<Env>): boolean {
 }
 
 async function run(ai: Ai, prompt: string): Promise<string> {
-  let timer: number | null = null;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Problem(504, "ai_timeout")), timeoutMs);
-  });
   try {
-    const result = await Promise.race([ai.run(model, { prompt, max_tokens: maxTokens }), late]);
-    return textOf(result);
+    return textOf(await within(timeoutMs, ai.run(model, { prompt, max_tokens: maxTokens }), () => new Problem(504, "ai_timeout")));
   } catch (error) {
     throw error instanceof Problem ? error : new Problem(502, "ai_failed", undefined, { cause: error });
-  } finally {
-    clearTimeout(timer);
   }
 }
 
