@@ -33,6 +33,9 @@ func (x *exchange) copyAnswer(c *conn, resp *http.Response) error {
 	}
 	h := x.w.Header()
 	copyFields(h, resp.Header)
+	for k := range resp.Trailer {
+		h.Add("Trailer", k)
+	}
 	x.closeIfUnread()
 	x.status = resp.StatusCode
 	x.w.WriteHeader(resp.StatusCode)
@@ -40,7 +43,7 @@ func (x *exchange) copyAnswer(c *conn, resp *http.Response) error {
 		return err
 	}
 	for k, vv := range resp.Trailer {
-		h[http.TrailerPrefix+k] = vv
+		h[k] = vv
 	}
 	return nil
 }
@@ -78,6 +81,9 @@ func (x *exchange) copyBody(c *conn, resp *http.Response) error {
 	flusher, _ := x.w.(http.Flusher)
 	left := resp.ContentLength
 	for {
+		if left != 0 && c.br.Buffered() == 0 && flusher != nil {
+			flusher.Flush()
+		}
 		n, err := resp.Body.Read(*buf)
 		if n > 0 {
 			left -= int64(n)
@@ -90,9 +96,6 @@ func (x *exchange) copyBody(c *conn, resp *http.Response) error {
 		}
 		if err != nil {
 			return err
-		}
-		if left != 0 && c.br.Buffered() == 0 && flusher != nil {
-			flusher.Flush()
 		}
 	}
 }

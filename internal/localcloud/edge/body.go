@@ -72,8 +72,13 @@ func (b *bodyCopy) finished() bool {
 
 // settle waits for the copying goroutine; a read that is still blocked on the client is cut, for its answer is there already.
 func (x *exchange) settle() {
-	if x.body.done == nil || x.body.finished() {
+	if x.body.done == nil {
 		return
+	}
+	select {
+	case <-x.body.done:
+		return
+	default:
 	}
 	// A writer without deadlines ends the read when the handler returns.
 	if http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0)) == nil {
@@ -94,12 +99,12 @@ func (x *exchange) sendBody(bw *bufio.Writer) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	chunked := x.r.ContentLength < 0
-	body := x.r.Body
-	if chunked {
-		body = http.MaxBytesReader(x.w, body, maxBody)
-	}
-	for {
-		n, err := body.Read(*buf)
+	for left := int64(maxBody); ; {
+		n, err := x.r.Body.Read(*buf)
+		if left -= int64(n); left < 0 {
+			x.body.fail.Store(errTooLarge)
+			return io.ErrShortWrite
+		}
 		if errors.Is(err, io.EOF) {
 			x.body.read.Store(true) // before the last byte goes out, so that an answer to the whole body finds it set
 		}
@@ -107,7 +112,7 @@ func (x *exchange) sendBody(bw *bufio.Writer) error {
 			writePiece(bw, (*buf)[:n], chunked)
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
-			x.body.fail.Store(bodyFault(err))
+			x.body.fail.Store(errBadRequest.with("The request body broke off or is malformed."))
 			return err
 		}
 		if err != nil {
@@ -117,14 +122,6 @@ func (x *exchange) sendBody(bw *bufio.Writer) error {
 			return ferr
 		}
 	}
-}
-
-func bodyFault(err error) *edgeError {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return errTooLarge
-	}
-	return errBadRequest.with("The request body broke off or is malformed.")
 }
 
 func writePiece(bw *bufio.Writer, p []byte, chunked bool) {

@@ -12,9 +12,6 @@ import (
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
-// subdomainSetting is the document of store.Settings that holds the account's workers.dev label.
-const subdomainSetting = "workers_subdomain"
-
 // Lease keeps the process of a script alive while a request or a WebSocket uses it.
 type Lease struct {
 	Network, Addr string // "unix" and a path, or "tcp"

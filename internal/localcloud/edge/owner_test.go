@@ -12,7 +12,7 @@ import (
 func TestOwner(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	b.zone("example.com", []string{"example.com", "api.example.com", "*.wild.example.com", "deep.wild.example.com", "null.example.com", "both.example.com"},
+	b.zone("example.com", []string{"example.com", "api.example.com", "*.wild.example.com", "deep.wild.example.com", "null.example.com", "both.example.com", "own.example.com"},
 		"api.example.com/*", "api",
 		"https://api.example.com/tls/*", "secure",
 		"*.wild.example.com/*", "wild",
@@ -28,7 +28,8 @@ func TestOwner(t *testing.T) {
 	b.record("example.com", "plain.example.com", false)
 	b.put(store.Domains, "1", store.CustomDomain{ID: "1", ZoneName: "example.com", Hostname: "own.example.com", Service: "domain"})
 	b.put(store.Domains, "2", store.CustomDomain{ID: "2", ZoneName: "example.com", Hostname: "both.example.com", Service: "domain"})
-	b.put(store.Settings, "workers_subdomain", "acme")
+	b.put(store.Settings, "workers-subdomain", map[string]string{"subdomain": "acme"})
+	b.put(store.Domains, "3", store.CustomDomain{ID: "3", ZoneName: "example.com", Hostname: "bare.example.com", Service: "domain"})
 	deployed := []store.Deployment{{Versions: []store.VersionShare{{VersionID: "0a1b2c3d-0000-4000-8000-000000000000", Percentage: 100}}}}
 	b.put(store.Scripts, "api", store.Script{Name: "api", Subdomain: true, Deployments: deployed})
 	b.put(store.Scripts, "quiet", store.Script{Name: "quiet", Deployments: deployed})
@@ -51,6 +52,7 @@ func TestOwner(t *testing.T) {
 		"beside the null route":             {"http://null.example.com/on", 200, "api"},
 		"custom domain":                     {"http://own.example.com/any/path?q", 200, "domain"},
 		"below a custom domain":             {"http://x.own.example.com/", 530, "1016"},
+		"custom domain without its record":  {"http://bare.example.com/", 530, "1016"},
 		"route over custom domain":          {"http://both.example.com/r/1", 200, "api"},
 		"custom domain behind a null route": {"http://both.example.com/off/1", 200, "domain"},
 		"custom domain beside a route":      {"http://both.example.com/other", 200, "domain"},

@@ -30,16 +30,19 @@ func (t *table) resolve(https bool, authority, target string) (owner, *edgeError
 	if z == nil {
 		return owner{}, errNoZone.with("No zone of this account contains the hostname.")
 	}
-	service, isDomain := t.domains[host]
-	if !isDomain {
-		switch z.names.lookup(host) {
-		case unknownName:
-			return owner{}, errNoRecord.with("Zone " + z.name + " has no A, AAAA or CNAME record for the hostname.")
-		case dnsOnly:
-			return owner{}, errUnproxied.with("The hostname's DNS record in zone " + z.name + " is DNS only (not proxied), so no Worker can run on it.")
-		case proxied:
-		}
+	switch z.names.lookup(host) {
+	case unknownName:
+		return owner{}, errNoRecord.with("Zone " + z.name + " has no A, AAAA or CNAME record for the hostname.")
+	case dnsOnly:
+		return owner{}, errUnproxied.with("The hostname's DNS record in zone " + z.name + " is DNS only (not proxied), so no Worker can run on it.")
+	case proxied:
 	}
+	return t.resolveProxied(z, https, host, target)
+}
+
+// resolveProxied decides between routes and custom domains: a route comes first.
+func (t *table) resolveProxied(z *zone, https bool, host, target string) (owner, *edgeError) {
+	service, isDomain := t.domains[host]
 	m := z.routes.find(https, host, target)
 	if m.route != nil && m.route.script != "" {
 		return owner{script: m.route.script, by: "route", rule: m.route.text, tie: m.tie}, nil
@@ -84,9 +87,6 @@ func (t *table) knows(host string) bool {
 	if label, ok := strings.CutSuffix(host, "."+workersDev); ok {
 		_, fail := t.resolveWorkersDev(host, label)
 		return fail == nil
-	}
-	if _, ok := t.domains[host]; ok {
-		return true
 	}
 	z := t.zoneOf(host)
 	return z != nil && z.names.lookup(host) == proxied

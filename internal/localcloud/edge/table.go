@@ -59,12 +59,19 @@ func (t *table) readScripts(tx *store.Tx) error {
 	return err
 }
 
+// subdomainSetting is the document in which the API keeps the account's workers.dev label.
+const subdomainSetting = "workers-subdomain"
+
 func (t *table) readSubdomain(tx *store.Tx) error {
-	err := tx.Get(store.Settings, subdomainSetting, &t.subdomain)
-	if errors.Is(err, fault.NotFound) {
-		return nil
+	var doc struct {
+		Subdomain string `json:"subdomain"`
 	}
-	return err
+	err := tx.Get(store.Settings, subdomainSetting, &doc)
+	if err != nil && !errors.Is(err, fault.NotFound) {
+		return err
+	}
+	t.subdomain = doc.Subdomain
+	return nil
 }
 
 func (t *table) readDomains(tx *store.Tx) error {
