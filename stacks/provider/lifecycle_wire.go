@@ -93,24 +93,15 @@ func fromRules(args R2BucketLifecycleArgs, live []cfapi.LifecycleRule) R2BucketL
 func fromRule(w cfapi.LifecycleRule) LifecycleRule {
 	r := LifecycleRule{ID: w.ID, Disabled: !w.Enabled, Prefix: w.Conditions.Prefix}
 	beyond := map[string]any{}
-	take := func(name string, action *cfapi.LifecycleAction, into **int) {
-		switch {
-		case action == nil || action.Condition == nil:
-		case *into == nil && action.Condition.Type == "Age" && action.Condition.MaxAge%daySeconds == 0:
-			*into = number(int(action.Condition.MaxAge / daySeconds))
-		default:
-			beyond[name] = action
-		}
-	}
-	take("deleteObjectsTransition", w.Delete, &r.ExpireDays)
-	take("abortMultipartUploadsTransition", w.AbortMultipart, &r.AbortMultipartDays)
+	take(beyond, "deleteObjectsTransition", w.Delete, &r.ExpireDays)
+	take(beyond, "abortMultipartUploadsTransition", w.AbortMultipart, &r.AbortMultipartDays)
 	for i := range w.Transitions {
 		name := "storageClassTransitions[" + strconv.Itoa(i) + "]"
 		if w.Transitions[i].StorageClass != infrequentAccess {
 			beyond[name] = w.Transitions[i]
 			continue
 		}
-		take(name, &w.Transitions[i], &r.InfrequentDays)
+		take(beyond, name, &w.Transitions[i], &r.InfrequentDays)
 	}
 	if len(beyond) > 0 {
 		encoded, err := json.Marshal(beyond)
@@ -120,6 +111,17 @@ func fromRule(w cfapi.LifecycleRule) LifecycleRule {
 		r.Beyond = some(string(encoded))
 	}
 	return r
+}
+
+// take puts an action's age into days, or the action into beyond when whole days cannot say it.
+func take(beyond map[string]any, name string, action *cfapi.LifecycleAction, days **int) {
+	switch {
+	case action == nil || action.Condition == nil:
+	case *days == nil && action.Condition.Type == "Age" && action.Condition.MaxAge%daySeconds == 0:
+		*days = number(int(action.Condition.MaxAge / daySeconds))
+	default:
+		beyond[name] = action
+	}
 }
 
 func diffLifecycle(live, want R2BucketLifecycleArgs) changes {

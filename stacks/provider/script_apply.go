@@ -136,27 +136,36 @@ func settle(
 	if err := setSwitches(ctx, client, args); err != nil {
 		return next, incomplete("script %s is uploaded, and then: %v", args.Name, explain(err))
 	}
-	for attempt := 0; ; attempt++ {
-		last := attempt == len(settleWaits)
-		live, err := readLive(ctx, client, args.Name, len(args.DurableObjects) > 0)
-		if err != nil && (last || !gone(err)) {
-			return next, incomplete("script %s is uploaded, and then: %v", args.Name, explain(err))
+	var state WorkerScriptState
+	var err error
+	for _, wait := range append(settleWaits[:len(settleWaits):len(settleWaits)], 0) {
+		var settled bool
+		if state, settled, err = readBack(ctx, client, args, next, uploaded); settled {
+			return state, nil
 		}
-		if err == nil {
-			state := live.observe(next)
-			state.StartupMS = max(state.StartupMS, uploaded.StartupMS)
-			differs := diffScript(state, args)
-			if len(differs) == 0 && (last || live.serves(uploaded)) {
-				return state, nil
-			}
-			if last {
-				return state, incomplete("script %s is uploaded, and reads back different from what was declared: %s", args.Name, strings.Join(differs.paths(), ", "))
-			}
-		}
-		if err := pause(ctx, settleWaits[attempt]); err != nil {
-			return next, incomplete("script %s is uploaded, and was not read back: %v", args.Name, err)
+		if err != nil && !gone(err) || pause(ctx, wait) != nil {
+			break
 		}
 	}
+	if err != nil {
+		return next, incomplete("script %s is uploaded, and then: %v", args.Name, explain(err))
+	}
+	if differs := diffScript(state, args); len(differs) > 0 {
+		return state, incomplete("script %s is uploaded, and reads back different from what was declared: %s", args.Name, strings.Join(differs.paths(), ", "))
+	}
+	return state, nil // all agrees; only the list of deployments does not name this upload
+}
+
+func readBack(
+	ctx context.Context, client *cfapi.Client, args WorkerScriptArgs, next WorkerScriptState, uploaded cfapi.ScriptUploaded,
+) (WorkerScriptState, bool, error) {
+	live, err := readLive(ctx, client, args.Name, len(args.DurableObjects) > 0)
+	if err != nil {
+		return next, false, err
+	}
+	state := live.observe(next)
+	state.StartupMS = max(state.StartupMS, uploaded.StartupMS)
+	return state, live.serves(uploaded) && len(diffScript(state, args)) == 0, nil
 }
 
 // setSwitches writes only when it has to: an account without a workers.dev name has both off, and refuses the call.

@@ -10,7 +10,6 @@ import (
 	"github.com/pulumi/pulumi-go-provider/infer"
 
 	"github.com/cognomega/edge/internal/cfapi"
-	"github.com/cognomega/edge/internal/fault"
 )
 
 // setElsewhere stands for the value of a secret that this program did not set.
@@ -79,23 +78,11 @@ func readLive(ctx context.Context, client *cfapi.Client, name string, objects bo
 		return nil, err
 	}
 	// An account without a workers.dev name answers 10007 here, also for scripts that exist; both switches are off then.
-	if l.switches, err = client.ScriptSwitches(ctx, name); err != nil && fault.KindOf(err) != fault.NotFound {
+	if l.switches, err = client.ScriptSwitches(ctx, name); err != nil && !gone(err) {
 		return nil, err
 	}
-	deployments, err := client.Deployments(ctx, name)
-	if err != nil {
+	if err := l.readVersion(ctx, client); err != nil {
 		return nil, err
-	}
-	if len(deployments) > 0 && len(deployments[0].Versions) > 0 {
-		l.deployment = deployments[0]
-		if l.version, err = client.Version(ctx, name, largest(l.deployment.Versions).VersionID); err != nil {
-			return nil, err
-		}
-	}
-	if l.etag = l.version.Resources.Script.ETag; l.etag == "" {
-		if l.etag, err = listedETag(ctx, client, name); err != nil {
-			return nil, err
-		}
 	}
 	if objects || l.settings.MigrationTag != "" {
 		if l.objects, err = client.ObjectNamespaces(ctx); err != nil {
@@ -103,6 +90,23 @@ func readLive(ctx context.Context, client *cfapi.Client, name string, objects bo
 		}
 	}
 	return l, nil
+}
+
+func (l *liveScript) readVersion(ctx context.Context, client *cfapi.Client) error {
+	deployments, err := client.Deployments(ctx, l.name)
+	if err != nil {
+		return err
+	}
+	if len(deployments) > 0 && len(deployments[0].Versions) > 0 {
+		l.deployment = deployments[0]
+		if l.version, err = client.Version(ctx, l.name, largest(l.deployment.Versions).VersionID); err != nil {
+			return err
+		}
+	}
+	if l.etag = l.version.Resources.Script.ETag; l.etag == "" {
+		l.etag, err = listedETag(ctx, client, l.name)
+	}
+	return err
 }
 
 func largest(shares []cfapi.VersionShare) cfapi.VersionShare {
@@ -267,13 +271,7 @@ func (l *liveScript) modules(prior WorkerScriptState) map[string]Module {
 	var instead string
 	switch {
 	case len(l.deployment.Versions) > 1:
-		instead = "traffic is split: "
-		for i, v := range l.deployment.Versions {
-			if i > 0 {
-				instead += ", "
-			}
-			instead += fmt.Sprintf("%s %g%%", v.VersionID, v.Percentage)
-		}
+		instead = "traffic is split: " + shares(l.deployment.Versions)
 	case prior.ETag != "" && l.etag != prior.ETag:
 		instead = "code with etag " + l.etag
 	case prior.Modules == nil: // an imported script
@@ -289,4 +287,12 @@ func (l *liveScript) modules(prior WorkerScriptState) map[string]Module {
 		out[name] = m
 	}
 	return out
+}
+
+func shares(versions []cfapi.VersionShare) string {
+	var parts []string
+	for _, v := range versions {
+		parts = append(parts, fmt.Sprintf("%s %g%%", v.VersionID, v.Percentage))
+	}
+	return strings.Join(parts, ", ")
 }

@@ -99,6 +99,12 @@ func TestPreviewWritesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if writes := e.cloud.takeWrites(); len(writes) > 0 {
+		t.Errorf("a preview of a new script wrote: %v", writes)
+	}
+	if got := out.Properties.Get("name"); !got.IsString() { // so that what is bound to it does not look changed
+		t.Errorf("name in a preview is %v", got)
+	}
 	if got := out.Properties.Get("versionId"); !got.IsComputed() {
 		t.Errorf("versionId in a preview is %v", got)
 	}
@@ -113,6 +119,32 @@ func TestPreviewWritesNothing(t *testing.T) {
 	}
 	if writes := e.cloud.takeWrites(); len(writes) > 0 {
 		t.Errorf("a preview wrote: %v", writes)
+	}
+}
+
+func TestPreviewOfStoresWritesNothing(t *testing.T) {
+	t.Parallel()
+	previews := map[string]struct {
+		engine       *engine
+		first, other property.Map
+	}{
+		"consumer":  {consuming(t), consumer(nil), consumer(object{"batchSize": 1})},
+		"lifecycle": {withBucket(t), bucketRules(), bucketRules(func(o object) { o["rules"] = []any{} })},
+	}
+	for name, tt := range previews {
+		e := tt.engine
+		if _, err := e.server.Create(p.CreateRequest{Urn: e.urn(), Properties: e.mustCheck(tt.first), DryRun: true}); err != nil {
+			t.Fatal(err)
+		}
+		if writes := e.cloud.takeWrites(); len(writes) > 0 {
+			t.Errorf("%s: a preview of a new one wrote: %v", name, writes)
+		}
+		e.mustUp(tt.first)
+		e.cloud.takeWrites()
+		_, err := e.server.Update(p.UpdateRequest{ID: e.id, Urn: e.urn(), State: e.state, OldInputs: e.inputs, Inputs: e.mustCheck(tt.other), DryRun: true})
+		if writes := e.cloud.takeWrites(); err != nil || len(writes) > 0 {
+			t.Errorf("%s: a preview of a change wrote: %v %v", name, writes, err)
+		}
 	}
 }
 
