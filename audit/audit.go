@@ -3,6 +3,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -30,8 +31,22 @@ type Target struct {
 // URL is a public path of the target as it is dialled.
 func (t *Target) URL(path string) string { return t.BaseURL.Scheme + "://" + t.BaseURL.Host + path }
 
-// PublicURL is a path as the world knows it, without the local port: what findings name.
-func (t *Target) PublicURL(path string) string { return "https://" + t.Hostname + path }
+// PublicURL is a path under the hostname, with the port when the platform is on this machine: what findings name.
+func (t *Target) PublicURL(path string) string {
+	if t.BaseURL != nil && t.BaseURL.Hostname() == t.Hostname {
+		return "https://" + t.BaseURL.Host + path
+	}
+	return "https://" + t.Hostname + path
+}
+
+// Unreachable is the error of a request that got no answer, saying where it went once and why.
+func Unreachable(method, address string, err error) error {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return fault.New(fault.Unavailable, "%s %s: %w", method, address, err).WithHint("is the platform up? cogctl status")
+}
 
 // Severity says what a finding costs.
 type Severity string

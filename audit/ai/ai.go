@@ -33,12 +33,12 @@ func run(ctx context.Context, t *audit.Target) (audit.Result, error) {
 	}
 	res, err := t.HTTP.Do(req)
 	if err != nil {
-		return audit.Result{}, fault.New(fault.Unavailable, "GET %s: %w", t.URL(path), err).WithHint("is the platform up? cogctl status")
+		return audit.Result{}, audit.Unreachable(http.MethodGet, t.URL(path), err)
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if err != nil {
-		return audit.Result{}, fault.New(fault.Unavailable, "GET %s: read the answer: %w", t.URL(path), err)
+		return audit.Result{}, audit.Unreachable(http.MethodGet, t.URL(path), err)
 	}
 	seen := Evidence{URL: t.PublicURL(path), Status: res.StatusCode, Body: audit.ScrubText(string(body))}
 	if bound(res.StatusCode, body) {

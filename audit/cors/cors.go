@@ -145,12 +145,12 @@ func (x *Exchange) send(ctx context.Context, t *audit.Target) error {
 	}
 	res, err := t.HTTP.Do(req)
 	if err != nil {
-		return fault.New(fault.Unavailable, "%s %s: %w", x.Method, t.URL(x.Path), err).WithHint("is the platform up? cogctl status")
+		return audit.Unreachable(x.Method, t.URL(x.Path), err)
 	}
 	defer res.Body.Close()
 	n, err := io.Copy(io.Discard, res.Body)
 	if err != nil {
-		return fault.New(fault.Unavailable, "%s %s: read the answer: %w", x.Method, t.URL(x.Path), err)
+		return audit.Unreachable(x.Method, t.URL(x.Path), err)
 	}
 	x.Status, x.Body, x.Headers = res.StatusCode, int(n), map[string][]string{}
 	for name, values := range res.Header {

@@ -171,12 +171,12 @@ func send(ctx context.Context, t *audit.Target, method, path string, header http
 	}
 	res, err := t.HTTP.Do(req)
 	if err != nil {
-		return nil, nil, fault.New(fault.Unavailable, "%s %s: %w", method, t.URL(path), err).WithHint("is the platform up? cogctl status")
+		return nil, nil, audit.Unreachable(method, t.URL(path), err)
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, bodyLimit))
 	if err != nil {
-		return nil, nil, fault.New(fault.Unavailable, "%s %s: read the answer: %w", method, t.URL(path), err)
+		return nil, nil, audit.Unreachable(method, t.URL(path), err)
 	}
 	return res, answer, nil
 }

@@ -44,7 +44,7 @@ func AskFor(t *audit.Target) Ask {
 func ExpectFor(t *audit.Target) Expect {
 	e := Expect{}
 	if t.BaseURL != nil {
-		e.BaseURL = t.URL("")
+		e.BaseURL = t.PublicURL("")
 	}
 	if t.Contract != nil {
 		e.Owner, e.Paths = t.Contract.Gateway(), t.Contract.PublicPaths()
