@@ -95,6 +95,9 @@ func (t *table) knows(host string) bool {
 // hostname is authority in lower case without port and final dot.
 func hostname(authority string) (string, bool) {
 	host := authority
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host += ":"
+	}
 	if strings.IndexByte(host, ':') >= 0 {
 		name, port, err := net.SplitHostPort(host)
 		if err != nil || strings.Trim(port, "0123456789") != "" {
