@@ -186,7 +186,7 @@ func (starts) Prepare(context.Context, api.Change) (api.Prepared, error) { retur
 type started struct{}
 
 func (started) Exports(string) ([]string, []store.NamedHandler) { return []string{"fetch"}, nil }
-func (started) StartupTime(string) time.Duration                { return time.Millisecond }
+func (started) StartupTime() time.Duration                      { return time.Millisecond }
 func (started) Commit()                                         {}
 func (started) Abort()                                          {}
 
