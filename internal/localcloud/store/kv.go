@@ -12,7 +12,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// maxInlineValue is the largest value kept in the database; larger ones are files (measured: see BenchmarkKVPutSizes).
+// maxInlineValue is the largest value kept in the database; larger ones are files. By BenchmarkKVPutSizes a file is cheaper from
+// about 256 KiB on; the limit is below, because large values leave holes in the database that small ones do not fill.
 const maxInlineValue = 64 << 10
 
 // KV is Workers KV: every namespace of the account.

@@ -108,7 +108,7 @@ func TestLifecycleOfManyObjects(t *testing.T) {
 	dir, c := t.TempDir(), newClock()
 	s := account(t, dir, store.Options{Now: c.Now})
 	setRules(t, s, `[{"id":"all","enabled":true,"conditions":{"prefix":"a"},"deleteObjectsTransition":{"condition":{"type":"Age","maxAge":60}}}]`)
-	const objects = 1500
+	const objects = 1100
 	for i := range objects {
 		putObject(t, s, fmt.Sprintf("%c%d", 'a'+i%2, i), "", store.R2PutOptions{})
 	}
