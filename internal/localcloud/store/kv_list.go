@@ -90,16 +90,31 @@ func (o ListOptions) start() (string, error) {
 }
 
 // A cursor is the last key given, behind a version, so that its form can change without misreading an old one.
-const cursorVersion = "1"
+const cursorVersion = '1'
 
-func encodeCursor(last string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(cursorVersion + last))
-}
+func encodeCursor(last string) string { return sealCursor(cursorVersion, last) }
 
 func decodeCursor(cursor string) (last string, err error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || !strings.HasPrefix(string(raw), cursorVersion) || len(raw) == len(cursorVersion) {
-		return "", fault.New(fault.Invalid, "%.40q is not a cursor", cursor).WithHint("give the cursor of the page before, unchanged")
+	kind, last, err := unsealCursor(cursor)
+	if err == nil && kind != cursorVersion {
+		err = notACursor(cursor)
 	}
-	return string(raw[len(cursorVersion):]), nil
+	return last, err
+}
+
+// sealCursor makes a cursor of what was given last, and of what sort that was.
+func sealCursor(kind byte, last string) string {
+	return base64.RawURLEncoding.EncodeToString(append([]byte{kind}, last...))
+}
+
+func unsealCursor(cursor string) (kind byte, last string, err error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	if err != nil || len(raw) < 2 || strings.ContainsAny(cursor, "\r\n") { // which the decoder passes over
+		return 0, "", notACursor(cursor)
+	}
+	return raw[0], string(raw[1:]), nil
+}
+
+func notACursor(cursor string) error {
+	return fault.New(fault.Invalid, "%.40q is not a cursor", cursor).WithHint("give the cursor of the page before, unchanged")
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"encoding/base64"
 	"strings"
 
 	"github.com/cognomega/edge/internal/fault"
@@ -45,7 +44,7 @@ func (o R2ListOptions) page(cur *bolt.Cursor, from []byte) (page R2Page, err err
 		}
 		if group, ok := o.group(string(k)); ok {
 			page.Prefixes = append(page.Prefixes, group)
-			last = encodeR2Cursor(afterGroup, group)
+			last = sealCursor(afterGroup, group)
 			next := successor([]byte(group))
 			if next == nil {
 				break
@@ -58,7 +57,7 @@ func (o R2ListOptions) page(cur *bolt.Cursor, from []byte) (page R2Page, err err
 			return R2Page{}, err
 		}
 		page.Objects = append(page.Objects, o.include(one.Object))
-		last = encodeR2Cursor(afterKey, one.Key)
+		last = sealCursor(afterKey, one.Key)
 		k, raw = cur.Next()
 	}
 	return page, nil
@@ -134,14 +133,10 @@ const (
 	afterGroup = 'g'
 )
 
-func encodeR2Cursor(kind byte, last string) string {
-	return base64.RawURLEncoding.EncodeToString(append([]byte{kind}, last...))
-}
-
 func decodeR2Cursor(cursor string) (kind byte, last string, err error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(raw) < 2 || raw[0] != afterKey && raw[0] != afterGroup {
-		return 0, "", fault.New(fault.Invalid, "%.40q is not a cursor", cursor).WithHint("give the cursor of the page before, unchanged")
+	kind, last, err = unsealCursor(cursor)
+	if err == nil && kind != afterKey && kind != afterGroup {
+		err = notACursor(cursor)
 	}
-	return raw[0], string(raw[1:]), nil
+	return kind, last, err
 }
