@@ -49,7 +49,9 @@ func newBackend(r *Runtime) (*backend, error) {
 		return nil, err
 	}
 	if b.ai == nil {
-		b.ai = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no AI provider is configured", http.StatusNotImplemented) })
+		b.ai = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "no AI provider is configured", http.StatusNotImplemented)
+		})
 	}
 	l, err := net.Listen("unix", r.paths.backSocket())
 	if err != nil {

@@ -33,8 +33,11 @@ func designate(script, entry string) string {
 }
 
 func external(path string) string {
-	return fields("address", quote("unix:"+path), "http", fields("capnpConnectHost", quote(capnpHost)))
+	return fields("address", quote("unix:"+path), "http", linkOptions)
 }
+
+// linkOptions are those of both ends of a connection between two processes; without the header https would arrive as http.
+var linkOptions = fields("capnpConnectHost", quote(capnpHost), "forwardedProtoHeader", quote("Cogctl-Proto"), "cfBlobHeader", quote("Cogctl-Cf"))
 
 // endpoints gives every entrypoint of ours that a script of another process binds to a socket at its stable path.
 func (c *conf) endpoints() {
@@ -54,7 +57,7 @@ func (c *conf) endpoints() {
 	for _, path := range sortedKeys(wanted) {
 		script, entry := wanted[path][0], wanted[path][1]
 		socket := "entry/" + script + "/" + entry
-		c.socket(socket, fields("capnpConnectHost", quote(capnpHost)), designate(script, entry))
+		c.socket(socket, linkOptions, designate(script, entry))
 		c.links[path] = socket
 	}
 }
@@ -87,7 +90,7 @@ func (c *conf) gate(m Candidate) {
 			fields("className", quote(class.Name), "serviceName", quote(m.Script.Name))))
 	}
 	name := c.service(prefix+"gate", "worker", func() string { return helperWorker("gate.js", bindings, nil) })
-	c.socket(gateSocket, fields("capnpConnectHost", quote(capnpHost)), quote(name))
+	c.socket(gateSocket, linkOptions, quote(name))
 	c.links[c.env.paths.endpoint("gate", m.Script.Name, "")] = gateSocket
 }
 

@@ -11,18 +11,24 @@ import (
 
 // runCron fires the cron triggers at the start of each minute, UTC. A minute that this machine slept through is not made up for.
 func (r *Runtime) runCron(ctx context.Context) {
+	last := r.cfg.Now().Truncate(time.Minute)
+	ticker := time.NewTicker(cronTick)
+	defer ticker.Stop()
 	for {
-		next := r.cfg.Now().Truncate(time.Minute).Add(time.Minute)
-		t := time.NewTimer(next.Sub(r.cfg.Now()))
 		select {
-		case <-t.C:
-			r.fire(ctx, next)
+		case <-ticker.C:
+			if minute := r.cfg.Now().Truncate(time.Minute); minute.After(last) {
+				last = minute
+				r.fire(ctx, minute)
+			}
 		case <-ctx.Done():
-			t.Stop()
 			return
 		}
 	}
 }
+
+// cronTick is how late a trigger may be. The clock is asked again and again because a timer does not count a machine's sleep.
+const cronTick = 200 * time.Millisecond
 
 // fire starts every trigger that names the minute.
 func (r *Runtime) fire(ctx context.Context, minute time.Time) {

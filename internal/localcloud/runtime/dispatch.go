@@ -22,7 +22,7 @@ type event struct {
 	Queue    string         `json:"queue,omitempty"`
 	Messages []eventMessage `json:"messages,omitempty"`
 	Cron     string         `json:"cron,omitempty"`
-	Time     int64          `json:"time,omitempty"` // Unix milliseconds
+	Time     int64          `json:"time"` // Unix milliseconds
 }
 
 type eventMessage struct {

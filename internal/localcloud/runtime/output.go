@@ -90,6 +90,10 @@ func (u *unit) described(script, text string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.exports[script] = exports
+	select {
+	case u.told <- struct{}{}:
+	default:
+	}
 }
 
 var serviceLine = regexp.MustCompile(`(?s)^service ([^:]+): (.*)$`)

@@ -94,11 +94,37 @@ func (p *Prepared) prove(ctx context.Context, spec unitSpec, c rendered) error {
 }
 
 func (p *Prepared) take(u *unit) {
+	u.awaitDescriptions()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for script, exports := range u.exports {
 		p.exports[script] = exports
 	}
+}
+
+// describeLimit is how long the modules' accounts of their exports may come after the sockets; they are lines of the output, read beside them.
+const describeLimit = 5 * time.Second
+
+// awaitDescriptions waits until every ES module of the process has told what it exports. One that never does has no exports.
+func (u *unit) awaitDescriptions() {
+	for deadline := time.Now().Add(describeLimit); !u.describedAll() && time.Now().Before(deadline); {
+		select {
+		case <-u.done:
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func (u *unit) describedAll() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, c := range u.spec.members {
+		if _, told := u.exports[c.Script.Name]; !told && c.Version.MainModule != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // missingClass finds a Durable Object class that the modules do not export; workerd only warns of it.

@@ -141,15 +141,29 @@ func (u *unit) retire(drain time.Duration) {
 	select {
 	case <-u.idle:
 	case <-t.C:
-		u.log.Warn("requests were still running when their process was stopped", "after", drain)
 	}
 	u.mu.Lock()
-	// Calls from other processes hold no lease: workerd finishes them on SIGTERM.
-	u.grace = max(time.Until(deadline), minGrace)
+	if u.leases > 0 {
+		u.log.Warn("requests were still running when their process was stopped", "requests", u.leases, "after", drain)
+	}
+	u.grace = u.lastGrace(deadline)
 	u.mu.Unlock()
 	close(u.quit)
 	<-u.done
 }
 
-// minGrace is what workerd always gets between SIGTERM and SIGKILL.
-const minGrace = 500 * time.Millisecond
+// Bounds of the time between SIGTERM and SIGKILL.
+const (
+	minGrace   = 500 * time.Millisecond
+	ownerGrace = time.Second
+)
+
+// lastGrace is for calls from other processes, which hold no lease: workerd finishes them on SIGTERM. It also waits for their
+// idle sessions, which do not end, so an owner of Durable Objects, for whose successor requests are waiting, gets less.
+func (u *unit) lastGrace(deadline time.Time) time.Duration {
+	grace := max(time.Until(deadline), minGrace)
+	if u.spec.owner {
+		return min(grace, ownerGrace)
+	}
+	return grace
+}

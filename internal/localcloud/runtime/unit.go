@@ -35,6 +35,7 @@ type unit struct {
 	grace    time.Duration // between SIGTERM and SIGKILL, when retired
 	startup  time.Duration
 	exports  map[string][]export // by script, as its modules told at start
+	told     chan struct{}       // signalled by every such telling
 
 	quit chan struct{}
 	done chan struct{}
@@ -51,7 +52,7 @@ func (r *Runtime) newUnit(c rendered) *unit {
 	return &unit{
 		rendered: c, id: id, binary: r.cfg.Workerd, paths: r.paths, log: r.cfg.Log.With("unit", c.spec.name), logs: r.logs,
 		files: map[string]*os.File{}, up: make(chan struct{}), idle: make(chan struct{}), exports: map[string][]export{},
-		quit: make(chan struct{}), done: make(chan struct{}),
+		told: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
@@ -80,6 +81,7 @@ func (u *unit) start(ctx context.Context) error {
 		return err
 	}
 	u.startup = time.Since(began)
+	u.awaitExports(ctx)
 	u.setServing(p)
 	go u.supervise(p)
 	return nil
@@ -141,6 +143,34 @@ func (u *unit) awaitFirst(ctx context.Context, p *process, said *spoken) error {
 		return fault.New(fault.Invalid, "Script startup exceeded CPU time limit.").
 			WithHint("the modules' top level did not finish within %s", startLimit)
 	}
+}
+
+// awaitExports waits for what the modules told of themselves at start: it is written before the sockets are served, but comes
+// through another pipe. Scripts of the older syntax tell nothing.
+func (u *unit) awaitExports(ctx context.Context) {
+	limit := time.NewTimer(5 * time.Second)
+	defer limit.Stop()
+	for !u.allTold() {
+		select {
+		case <-u.told:
+		case <-limit.C:
+			u.log.Warn("a script did not tell its exports")
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (u *unit) allTold() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, m := range u.spec.members {
+		if _, ok := u.exports[m.Script.Name]; !ok && m.Version.MainModule != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // startLimit is far above what an idle machine needs (0.4 s): it only ends what never would.
