@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -89,15 +91,20 @@ func (x examiner) node() symptom {
 	return fine("node", version)
 }
 
+// packages compares the lock file with the one that was installed last.
 func (x examiner) packages() symptom {
-	lock := filepath.Join(x.layout.Root, "workers", "node_modules", ".package-lock.json")
-	info, err := os.Stat(lock)
+	workers := filepath.Join(x.layout.Root, "workers")
+	lock, err := os.ReadFile(filepath.Join(workers, "package-lock.json"))
 	if err != nil {
+		return sick("npm packages", "no lock file: "+err.Error(), "run it in a checkout")
+	}
+	if _, err := os.Stat(filepath.Join(workers, "node_modules")); err != nil {
 		return sick("npm packages", "not installed", "make setup")
 	}
-	wanted, err := os.Stat(filepath.Join(x.layout.Root, "workers", "package-lock.json"))
-	if err == nil && wanted.ModTime().After(info.ModTime()) {
-		return unclear("npm packages", "installed before package-lock.json changed", "make setup")
+	sum := sha256.Sum256(lock)
+	stamp, err := os.ReadFile(filepath.Join(workers, "node_modules", ".installed"))
+	if err != nil || string(stamp) != hex.EncodeToString(sum[:]) {
+		return unclear("npm packages", "installed for another package-lock.json, or by hand", "make setup")
 	}
 	return fine("npm packages", "installed")
 }
