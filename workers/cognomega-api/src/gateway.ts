@@ -1,4 +1,4 @@
-import { REQUEST_ID_HEADER } from "../../shared/src/caller";
+import { anonymous, REQUEST_ID_HEADER } from "../../shared/src/caller";
 import { addCors, addPreflight, isCorsHeader, type Origins, parseOrigins } from "../../shared/src/cors";
 import { answerError, Problem } from "../../shared/src/problem";
 import { fillPath, splitUrl } from "../../shared/src/router";
@@ -46,10 +46,11 @@ async function answer(request: Request, env: Env, { origin, origins, requestId }
   if (!target.methods.has(request.method)) {
     throw new Problem(405, "method_not_allowed", undefined, { headers: { allow: target.allow } });
   }
+  let caller = anonymous;
   if (target.auth !== "none") {
     refuseForeignCookie(request, origin !== null && origins.has(origin));
+    caller = await identify(request, env, target.auth, query);
   }
-  const caller = await identify(request, env, target, query);
   const inward = { resource: fillPath(target.path, match.params) + query, caller, requestId };
   return target.binding === null ? ready(request, env, target, inward) : forward(request, env[target.binding], target, inward);
 }

@@ -1,5 +1,5 @@
 import { secretEquals } from "../../shared/src/auth/secret";
-import { Verifier } from "../../shared/src/auth/verifier";
+import { type Scope, Verifier } from "../../shared/src/auth/verifier";
 import { anonymous, type Caller } from "../../shared/src/caller";
 import { AUTH } from "../../shared/src/contract.gen";
 import { Problem } from "../../shared/src/problem";
@@ -10,45 +10,41 @@ import type { Target } from "./table";
 const verifier = new Verifier();
 
 /**
- * Establishes who is calling. A credential that is given and does not verify is refused at every level but none,
- * where none is looked at: a browser with a stale cookie must still get a new token.
+ * Establishes who is calling. A credential that is given and does not verify is refused. Paths of level none never come here:
+ * a browser with a stale cookie must still get a new token.
  */
-export async function identify(request: Request, env: Env, target: Target, query: string): Promise<Caller> {
-  if (target.auth === "none") {
-    return anonymous;
-  }
+export async function identify(request: Request, env: Env, access: Exclude<Target["auth"], "none">, query: string): Promise<Caller> {
   const headers = request.headers;
-  const admin = await adminKey(headers, env);
-  const caller = admin ? { ...anonymous, admin } : await tokenCaller(headers, env);
-  if (target.auth === "admin" && !admin) {
+  const given = adminKeyGiven(headers);
+  const admin = given !== null && (await secretEquals(given, env.ADMIN_API_KEY));
+  if (given !== null && !admin) {
+    throw new Problem(401, "admin_key_invalid");
+  }
+  const token = admin ? null : (bearerToken(headers.get("authorization")) ?? cookieToken(headers.get("cookie")));
+  const caller = token === null ? { ...anonymous, admin } : await verifier.verify(token, scopeOf(env));
+  if (access === "admin" && !admin) {
     throw caller.id === null ? new Problem(401, "admin_key_required") : new Problem(403, "forbidden", "This needs the admin key.");
   }
   const acting = claimedIdentity(caller, headers.get("x-user-email"), query);
-  if (target.auth === "token" && acting.id === null && !admin) {
+  if (access === "token" && acting.id === null && !admin) {
     throw new Problem(401, "token_required", undefined, { headers: { "www-authenticate": "Bearer" } });
   }
   return acting;
 }
 
-async function adminKey(headers: Headers, env: Env): Promise<boolean> {
+/** The first of the admin headers that is there; a wrong key is not made good by a right one in the other. */
+function adminKeyGiven(headers: Headers): string | null {
   for (const name of AUTH.adminHeaders) {
     const given = headers.get(name);
     if (given !== null) {
-      if (await secretEquals(given, env.ADMIN_API_KEY)) {
-        return true;
-      }
-      throw new Problem(401, "admin_key_invalid");
+      return given;
     }
   }
-  return false;
+  return null;
 }
 
-async function tokenCaller(headers: Headers, env: Env): Promise<Caller> {
-  const token = bearerToken(headers.get("authorization")) ?? cookieToken(headers.get("cookie"));
-  if (token === null) {
-    return anonymous;
-  }
-  return verifier.verify(token, { keys: env.KEYS, issuer: env.ISSUER, now: Math.floor(Date.now() / 1000) });
+function scopeOf(env: Env): Scope {
+  return { keys: env.KEYS, issuer: env.ISSUER, now: Math.floor(Date.now() / 1000) };
 }
 
 /** Two Authorization headers arrive joined by a comma, which no token has: they are refused, not chosen from. */

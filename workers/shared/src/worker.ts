@@ -10,16 +10,19 @@ export class Call<Env> {
   readonly env: Env;
   readonly ctx: ExecutionContext;
   readonly params: Params;
-  readonly requestId: string;
   private readonly maxBody: number;
 
-  constructor(request: Request, env: Env, ctx: ExecutionContext, route: { params: Params; requestId: string; maxBody: number }) {
+  constructor(request: Request, env: Env, ctx: ExecutionContext, route: { params: Params; maxBody: number }) {
     this.request = request;
     this.env = env;
     this.ctx = ctx;
     this.params = route.params;
-    this.requestId = route.requestId;
     this.maxBody = route.maxBody;
+  }
+
+  /** The id that the gateway gave the request. */
+  get requestId(): string {
+    return requestIdOf(this.request);
   }
 
   /** Who is calling, by the gateway's word. */
@@ -51,7 +54,7 @@ interface Resource<Env> {
 export function createWorker<Name extends WorkerName, Env>(name: Name, routes: Routes<Name, Env>): ExportedHandler<Env> {
   const route = createRouter(resources<Env>(Object.entries(routes) as [string, Handler<Env>][]));
 
-  async function answer(request: Request, env: Env, ctx: ExecutionContext, requestId: string): Promise<Response> {
+  async function answer(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
     const match = route(splitUrl(request.url).path);
     if (match === undefined) {
       throw new Problem(404, "not_found");
@@ -62,19 +65,18 @@ export function createWorker<Name extends WorkerName, Env>(name: Name, routes: R
     if (handler === undefined) {
       throw new Problem(405, "method_not_allowed", undefined, { headers: { allow } });
     }
-    const response = await handler(new Call(request, env, ctx, { params: decodeParams(match.params), requestId, maxBody }));
+    const response = await handler(new Call(request, env, ctx, { params: decodeParams(match.params), maxBody }));
     return head ? new Response(null, response) : response;
   }
 
   return {
     async fetch(request, env, ctx) {
-      const requestId = request.headers.get(REQUEST_ID_HEADER) ?? crypto.randomUUID();
       const started = Date.now();
       let response: Response;
       try {
-        response = await answer(request, env, ctx, requestId);
+        response = await answer(request, env, ctx);
       } catch (error) {
-        response = answerError(error, name, requestId);
+        response = answerError(error, name, requestIdOf(request));
       }
       // Clocks in a Worker move only with I/O: 0 means that this call waited for nothing.
       const waited = Date.now() - started;
@@ -84,6 +86,10 @@ export function createWorker<Name extends WorkerName, Env>(name: Name, routes: R
       return response;
     },
   };
+}
+
+function requestIdOf(request: Request): string {
+  return request.headers.get(REQUEST_ID_HEADER) ?? "none";
 }
 
 function resources<Env>(routes: [string, Handler<Env>][]): Map<string, Resource<Env>> {
