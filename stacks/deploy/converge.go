@@ -6,14 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
-
-	"github.com/cognomega/edge/internal/fault"
 )
 
 // converge is preview and up: they look and judge alike, and only then part.
@@ -85,10 +82,11 @@ func (r *run) preview(ctx context.Context, f *found, planFile string) (*plan, er
 
 // apply carries out what was judged, and nothing else: the plan file pins the engine to it.
 func (r *run) apply(ctx context.Context, f *found, p *plan, planFile string) error {
-	if f.state.changed {
-		if err := r.space.importState(ctx, f.state); err != nil {
-			return err
-		}
+	if r.AllowDelete {
+		f.state.force(p.deletes)
+	}
+	if err := r.correct(ctx, f); err != nil {
+		return err
 	}
 	for _, fix := range f.restores {
 		r.out.step("apply", fix.message+"; undoing it")
@@ -107,7 +105,7 @@ func (r *run) apply(ctx context.Context, f *found, p *plan, planFile string) err
 	res, err := r.space.stack.Up(ctx, optup.EventStreams(ch), optup.Color("never"), optup.Plan(planFile), optup.Refresh(), optup.SuppressProgress())
 	<-done
 	if err != nil {
-		return r.engineError("apply", err, g.plan.problems)
+		return r.engineError("apply", err, g.applied.problems)
 	}
 	outputs := map[string]any{}
 	for name, v := range res.Outputs {
@@ -126,50 +124,6 @@ func (r *run) apply(ctx context.Context, f *found, p *plan, planFile string) err
 
 func (r *run) summary(changes map[string]int, outputs map[string]any) {
 	r.out.emit(Line{Type: "summary", Changes: changes, DurationMS: time.Since(r.started).Milliseconds(), Outputs: outputs})
-}
-
-// unprotect lifts the protection in the copy of the state: the engine goes by what is recorded, not by what is declared now.
-func (s *state) unprotect() {
-	for _, res := range s.resources() {
-		if res["protect"] == true {
-			delete(res, "protect")
-			s.changed = true
-		}
-	}
-}
-
-// engineError is the program's own error when it had one, else the engine's first complaint.
-func (r *run) engineError(doing string, err error, problems []string) error {
-	if r.program.err != nil {
-		return r.program.err
-	}
-	if ctxErr := fault.KindOf(err); ctxErr != fault.Internal {
-		return err
-	}
-	message := firstLine(err.Error())
-	if len(problems) > 0 {
-		message = problems[0]
-	}
-	kind := fault.Unavailable
-	if strings.Contains(message, "10021") { // Cloudflare's number for a script that does not start: the input's fault, not the network's
-		kind = fault.Invalid
-	}
-	return fault.New(kind, "%s: %s", doing, message)
-}
-
-func engineFault(doing string, err error) error {
-	return fault.New(fault.Unavailable, "%s: %s", doing, firstLine(err.Error())).WithHint("run it again; if it stays, look at the state folder and the Pulumi CLI")
-}
-
-// firstLine keeps the part of a CLI's error that says what is wrong.
-func firstLine(s string) string {
-	for _, line := range strings.Split(colour.ReplaceAllString(s, ""), "\n") {
-		if i := strings.Index(line, "error: "); i >= 0 {
-			return strings.TrimSpace(line[i+len("error: "):])
-		}
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	return line
 }
 
 func sameJSON(a, b any) bool {

@@ -13,9 +13,10 @@ import (
 
 // plan is what a preview said.
 type plan struct {
-	steps    []apitype.StepEventMetadata // in the engine's order, refreshes left out
-	drifted  []apitype.StepEventMetadata // refreshes that found something changed
-	problems []string                    // error diagnostics
+	steps     []apitype.StepEventMetadata // in the engine's order, refreshes left out
+	drifted   []apitype.StepEventMetadata // refreshes that found something changed
+	problems  []string                    // error diagnostics
+	refreshes bool                        // every step is a refresh, and its operation says what the refresh found
 }
 
 // collect reads events until the channel is closed.
@@ -23,17 +24,25 @@ func (p *plan) collect(ch <-chan events.EngineEvent, out *emitter) {
 	for e := range ch {
 		switch {
 		case e.ResourcePreEvent != nil:
-			if m := e.ResourcePreEvent.Metadata; m.Op != apitype.OpRefresh {
+			if m := e.ResourcePreEvent.Metadata; m.Op != apitype.OpRefresh && !p.refreshes {
 				p.steps = append(p.steps, m)
 			}
 		case e.ResOutputsEvent != nil:
-			if m := e.ResOutputsEvent.Metadata; m.Op == apitype.OpRefresh && refreshed(m) {
+			if m := e.ResOutputsEvent.Metadata; p.refresh(m) && refreshed(m) {
 				p.drifted = append(p.drifted, m)
 			}
 		case e.DiagnosticEvent != nil:
 			p.diagnostic(*e.DiagnosticEvent, out)
 		}
 	}
+}
+
+// refresh says whether a finished step was a refresh of something that the engine looks after.
+func (p *plan) refresh(m apitype.StepEventMetadata) bool {
+	if p.refreshes {
+		return writes(m.Op)
+	}
+	return m.Op == apitype.OpRefresh
 }
 
 var colour = regexp.MustCompile(`<\{%[^%]*%\}>|\x1b\[[0-9;]*m`)
@@ -60,6 +69,11 @@ func refreshed(m apitype.StepEventMetadata) bool {
 // changes are the steps that write.
 func (p *plan) changes() []apitype.StepEventMetadata {
 	return slices.DeleteFunc(slices.Clone(p.steps), func(m apitype.StepEventMetadata) bool { return !writes(m.Op) })
+}
+
+// deletes says whether the plan deletes a resource for good.
+func (p *plan) deletes(urn string) bool {
+	return slices.ContainsFunc(p.steps, func(m apitype.StepEventMetadata) bool { return m.URN == urn && m.Op == apitype.OpDelete })
 }
 
 func writes(op apitype.OpType) bool {
@@ -149,7 +163,6 @@ type progress struct {
 	total   int
 	done    int
 	started map[string]time.Time
-	plan    plan // for its diagnostics
 	applied plan // what was really done
 }
 
@@ -164,7 +177,7 @@ func (p *progress) collect(ch <-chan events.EngineEvent) {
 		case e.ResOpFailedEvent != nil:
 			p.step(e.ResOpFailedEvent.Metadata, "failed")
 		case e.DiagnosticEvent != nil:
-			p.plan.diagnostic(*e.DiagnosticEvent, p.out)
+			p.applied.diagnostic(*e.DiagnosticEvent, p.out)
 		}
 	}
 }

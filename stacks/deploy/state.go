@@ -114,6 +114,26 @@ func present(urns []any, here map[string]bool) []any {
 	return slices.DeleteFunc(slices.Clone(urns), func(u any) bool { return !here[text(u)] })
 }
 
+// unprotect lifts the protection in this copy of the state: the engine goes by what is recorded, not by what is declared now.
+func (s *state) unprotect() {
+	for _, res := range s.resources() {
+		if res["protect"] == true {
+			delete(res, "protect")
+			s.changed = true
+		}
+	}
+}
+
+// force lets the scripts that gone picks be deleted together with their Durable Objects, which the policies have agreed to by now.
+func (s *state) force(gone func(urn string) bool) {
+	for _, res := range s.resources() {
+		if res.kind() == "cognomega:index:WorkerScript" && gone(res.urn()) && res.outputs() != nil {
+			res.outputs()["forceDestroy"] = true
+			s.changed = true
+		}
+	}
+}
+
 // outputs are what the program exported last; secrets stay hidden.
 func (s *state) outputs() map[string]any {
 	for _, r := range s.resources() {

@@ -14,7 +14,7 @@ func (r *run) refresh(ctx context.Context, f *found) error {
 		return err
 	}
 	r.out.step("preview", "read every resource again")
-	p, ch, done := &plan{}, make(chan events.EngineEvent, 64), make(chan struct{})
+	p, ch, done := &plan{refreshes: true}, make(chan events.EngineEvent, 64), make(chan struct{})
 	go func() { defer close(done); p.collect(ch, r.out) }()
 	res, err := r.space.stack.Refresh(ctx, optrefresh.EventStreams(ch), optrefresh.Color("never"), optrefresh.SuppressProgress())
 	<-done
@@ -45,6 +45,7 @@ func (r *run) destroy(ctx context.Context, j *judge, f *found) error {
 	}
 	if r.AllowDelete {
 		f.state.unprotect()
+		f.state.force(func(string) bool { return true })
 	}
 	if err := r.correct(ctx, f); err != nil {
 		return err
@@ -55,7 +56,7 @@ func (r *run) destroy(ctx context.Context, j *judge, f *found) error {
 	_, err := r.space.stack.Destroy(ctx, optdestroy.EventStreams(ch), optdestroy.Color("never"), optdestroy.SuppressProgress())
 	<-done
 	if err != nil {
-		return r.engineError("destroy", err, g.plan.problems)
+		return r.engineError("destroy", err, g.applied.problems)
 	}
 	r.summary(g.applied.counts(), nil)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -49,6 +51,8 @@ type world struct {
 	dir    string
 	env    map[string]string
 	spec   platform.Spec
+
+	protect bool
 }
 
 // counter counts requests that would change the account, and can be told to do something between a change and its answer.
@@ -166,9 +170,15 @@ func (w *world) config(verb deploy.Verb, out io.Writer) deploy.Config {
 	return deploy.Config{
 		Verb: verb, Stack: "local", Hostname: hostname, Project: []byte(project), StackFile: []byte(stackFile), Root: w.dir,
 		Getenv: func(name string) string { return w.env[name] }, Out: out,
-		Program: func(context.Context) (pulumi.RunFunc, error) { return platform.Program(inputs(w.spec)), nil },
+		Program: func(context.Context) (pulumi.RunFunc, error) { return w.program(), nil },
 		API:     func() (*cfapi.Client, error) { return w.api, nil },
 	}
+}
+
+func (w *world) program() pulumi.RunFunc {
+	in := inputs(w.spec)
+	in.Protect = w.protect
+	return platform.Program(in)
 }
 
 // result is one run's report.
@@ -252,6 +262,44 @@ func write(t *testing.T, path, content string) {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func encode(t *testing.T, v any) string {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// filesHolding lists the files under dir that contain text; it fails when there is no file at all.
+func filesHolding(t *testing.T, dir, text string) (found []string) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		n++
+		if strings.Contains(read(t, path), text) {
+			found = append(found, path)
+		}
+		return nil
+	})
+	if err != nil || n == 0 {
+		t.Fatalf("%s holds %d files (%v)", dir, n, err)
+	}
+	return found
 }
 
 // repository is the checkout these tests are part of.

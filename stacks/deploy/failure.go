@@ -1,0 +1,75 @@
+package deploy
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/cognomega/edge/internal/fault"
+)
+
+// engineError is the program's own error when it had one, else the engine's first complaint.
+func (r *run) engineError(doing string, err error, problems []string) error {
+	if r.program.err != nil {
+		return r.program.err
+	}
+	message := firstLine(err.Error())
+	if len(problems) > 0 {
+		message = problems[0]
+	}
+	message, hint, _ := strings.Cut(message, "\nhint: ")
+	failure := fault.New(complaint(message), "%s: %s", doing, strings.TrimSpace(message))
+	if hint != "" {
+		return failure.WithHint("%s", hint)
+	}
+	return failure
+}
+
+var (
+	apiCode  = regexp.MustCompile(`(?:Cloudflare says |\()(\d{4,6})\b`)
+	violated = regexp.MustCompile(`violates plan|resource operations for .* but none were seen|unexpectedly not deleted`)
+	checked  = regexp.MustCompile(`has a problem:|is missing a required property|Missing required|missing required`)
+)
+
+// complaint says what sort of trouble the engine reports. The engine hands on text alone, so the API's number is read out of it.
+func complaint(message string) fault.Kind {
+	if violated.MatchString(message) {
+		return fault.Conflict
+	}
+	if checked.MatchString(message) {
+		return fault.Invalid
+	}
+	m := apiCode.FindStringSubmatch(message)
+	if m == nil {
+		return fault.Unavailable
+	}
+	code, err := strconv.Atoi(m[1])
+	if err != nil {
+		return fault.Unavailable
+	}
+	switch code {
+	case 10000, 9109, 1000:
+		return fault.Denied
+	case 10021, 10027, 10057, 10061, 10068, 10070, 10074, 10079, 10099, 11001: // what is wrong with an upload or a consumer
+		return fault.Invalid
+	case 10022: // a pattern that no URL can match
+		return fault.Invalid
+	default:
+		return fault.Unavailable
+	}
+}
+
+func engineFault(doing string, err error) error {
+	return fault.New(fault.Unavailable, "%s: %s", doing, firstLine(err.Error())).WithHint("run it again; if it stays, look at the state folder and the Pulumi CLI")
+}
+
+// firstLine keeps the part of a CLI's error that says what is wrong.
+func firstLine(s string) string {
+	for _, line := range strings.Split(colour.ReplaceAllString(s, ""), "\n") {
+		if i := strings.Index(line, "error: "); i >= 0 {
+			return strings.TrimSpace(line[i+len("error: "):])
+		}
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line
+}
