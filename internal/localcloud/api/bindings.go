@@ -26,20 +26,24 @@ func parseBinding(data json.RawMessage) (store.Binding, error) {
 	if err := json.Unmarshal(data, &fields); err != nil {
 		return store.Binding{}, invalidScript("a binding is not an object: %s", err)
 	}
-	delete(fields, "extra")
-	known, err := json.Marshal(fields)
+	// Only these spellings fill fields: encoding/json would take "TEXT" for "text", and the other copy would be kept as well.
+	exact := map[string]json.RawMessage{}
+	for _, key := range bindingKeys() {
+		if value, ok := fields[key]; ok {
+			exact[key] = value
+			delete(fields, key)
+		}
+	}
+	known, err := json.Marshal(exact)
 	if err != nil {
 		return store.Binding{}, err
 	}
 	var b store.Binding
 	if err := json.Unmarshal(known, &b); err != nil {
-		return b, invalidScript("binding %s cannot be read: %s", fields["name"], err)
+		return b, invalidScript("binding %s cannot be read: %s", exact["name"], err)
 	}
 	if b.Name == "" || b.Type == "" {
 		return b, invalidScript("a binding needs a name and a type")
-	}
-	for _, key := range bindingKeys() {
-		delete(fields, key)
 	}
 	if len(fields) > 0 {
 		b.Extra, err = json.Marshal(fields)
@@ -169,22 +173,19 @@ func checkDOBinding(tx *store.Tx, script string, classes []store.DOClass, b *sto
 
 // viewBinding gives a binding back as Cloudflare does: never a secret's value, and always the keys cloudflare-go panics without.
 func viewBinding(script string, b store.Binding) map[string]any {
+	if isSecret(b) {
+		return viewSecretBinding(b)
+	}
 	view := map[string]any{}
 	if b.Extra != nil {
 		_ = json.Unmarshal(b.Extra, &view) // parseBinding made it
 	}
 	b.Extra = nil
-	if b.Type == "secret_text" {
-		b.Text = ""
-	}
 	data, _ := json.Marshal(b)
 	_ = json.Unmarshal(data, &view)
 	switch b.Type {
 	case "plain_text":
 		view["text"] = b.Text // also when empty
-	case "secret_key":
-		delete(view, "key_base64")
-		delete(view, "key_jwk")
 	case "durable_object_namespace":
 		if b.ScriptName == "" {
 			view["script_name"] = script
@@ -192,6 +193,21 @@ func viewBinding(script string, b store.Binding) map[string]any {
 	case "service":
 		if b.Environment == "" {
 			view["environment"] = "production"
+		}
+	}
+	return view
+}
+
+// viewSecretBinding names what may be said, so that nothing else ever is.
+func viewSecretBinding(b store.Binding) map[string]any {
+	view := map[string]any{"name": b.Name, "type": b.Type}
+	var extra map[string]any
+	if b.Type == "secret_key" && b.Extra != nil {
+		_ = json.Unmarshal(b.Extra, &extra) // parseBinding made it
+	}
+	for _, key := range []string{"algorithm", "format", "usages"} {
+		if value, ok := extra[key]; ok {
+			view[key] = value
 		}
 	}
 	return view

@@ -179,12 +179,16 @@ func (p *classPlan) checkExports(named []store.NamedHandler) error {
 		if slices.ContainsFunc(named, func(h store.NamedHandler) bool { return h.Name == c.Name }) {
 			continue
 		}
-		if slices.Contains(p.added, c.Name) {
-			return bad(10070, "Cannot apply new-class migration to class '%s' that is not exported by script.", c.Name)
-		}
-		return bad(10064, "New version of script does not export class '%s' which is depended on by existing Durable Objects. If you want to delete the class's Durable Objects, provide a delete-class migration.", c.Name)
+		return p.notExported(c.Name)
 	}
 	return nil
+}
+
+func (p *classPlan) notExported(class string) *apiError {
+	if slices.Contains(p.added, class) {
+		return bad(10070, "Cannot apply new-class migration to class '%s' that is not exported by script.", class)
+	}
+	return bad(10064, "New version of script does not export class '%s' which is depended on by existing Durable Objects. If you want to delete the class's Durable Objects, provide a delete-class migration.", class)
 }
 
 // save brings the account's namespaces in line with the plan.

@@ -195,7 +195,7 @@ func (s *server) publish(ctx context.Context, d *draft) error {
 	}
 	prepared, err := s.Runtime.Prepare(ctx, Change{Put: append(d.donors, Candidate{d.script, d.version})})
 	if err != nil {
-		return notStarting(err)
+		return d.notStarting(err)
 	}
 	d.version.StartupMS = int(prepared.StartupTime().Milliseconds())
 	d.version.Handlers, d.version.NamedHandlers = prepared.Exports(d.script.Name)

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 
+	"github.com/cognomega/edge/internal/localcloud/runtime/cronspec"
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
@@ -108,29 +108,11 @@ func readSchedules(c *call) ([]scheduleRequest, error) {
 			return nil, bad(10100, "cron expression %q is given twice", w.Cron)
 		}
 		seen[w.Cron] = true
-		if !validCron(w.Cron) {
-			return nil, bad(10100, "invalid cron string: %q", w.Cron)
+		if _, err := cronspec.Parse(w.Cron); err != nil {
+			return nil, bad(10100, "invalid cron string %q: %s", w.Cron, err)
 		}
 	}
 	return wanted, nil
-}
-
-// cronFields are the shapes of minute, hour, day of month, month and day of week; L, W and # are Cloudflare's extensions.
-var cronField = regexp.MustCompile(`^(\*|[0-9A-Z]+(-[0-9A-Z]+)?|[0-9]*[LW]|[0-9A-Z]+#[1-5])(/[0-9]+)?$`)
-
-func validCron(expression string) bool {
-	fields := strings.Fields(strings.ToUpper(expression))
-	if len(fields) != 5 {
-		return false
-	}
-	for _, field := range fields {
-		for item := range strings.SplitSeq(field, ",") {
-			if !cronField.MatchString(item) {
-				return false
-			}
-		}
-	}
-	return true
 }
 
 const subdomainKey = "workers-subdomain"

@@ -8,9 +8,9 @@ import (
 	"github.com/cognomega/edge/internal/localcloud/api/apitest"
 )
 
-// endpoint is a local account of the test's own.
+// endpoint is a local account of the test's own, with its scripts in the real workerd.
 func endpoint(t *testing.T) Endpoint {
 	t.Helper()
-	bed := apitest.New(t)
+	bed := apitest.NewWorkerd(t)
 	return Endpoint{BaseURL: bed.URL, Token: apitest.Token, AccountID: apitest.AccountID, ZoneID: apitest.ZoneID}
 }

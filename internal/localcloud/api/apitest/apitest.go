@@ -7,10 +7,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/cognomega/edge/internal/localcloud/api"
+	"github.com/cognomega/edge/internal/localcloud/runtime"
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
@@ -28,12 +31,42 @@ type Bed struct {
 	Store   *store.Store
 	Runtime *Runtime
 	Faults  *api.Faults
+	dir     string
 }
 
 // New opens an account with one zone and one token that may do everything; the test's end closes it.
 func New(t testing.TB) *Bed {
 	t.Helper()
-	s, err := store.Open(t.TempDir(), store.Options{})
+	b := open(t)
+	b.Runtime = &Runtime{Store: b.Store}
+	b.serve(t, b.Runtime)
+	return b
+}
+
+// NewWorkerd is New with the scripts running in the real workerd; Bed.Runtime is nil.
+func NewWorkerd(t testing.TB) *Bed {
+	t.Helper()
+	b := open(t)
+	r, err := runtime.New(runtime.Config{Dir: b.dir, Workerd: workerd(t), Store: b.Store, Drain: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	b.serve(t, api.Workerd(r))
+	return b
+}
+
+func open(t testing.TB) *Bed {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := store.Open(dir, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,11 +84,31 @@ func New(t testing.TB) *Bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Bed{Store: s, Runtime: &Runtime{Store: s}, Faults: &api.Faults{}}
-	server := httptest.NewServer(api.New(api.Config{Store: s, Runtime: b.Runtime, AccountID: AccountID, AccountName: "cognomega-local", Faults: b.Faults}))
+	return &Bed{Store: s, Faults: &api.Faults{}, dir: dir}
+}
+
+func (b *Bed) serve(t testing.TB, r api.Runtime) {
+	t.Helper()
+	server := httptest.NewServer(api.New(api.Config{Store: b.Store, Runtime: r, AccountID: AccountID, AccountName: "cognomega-local", Faults: b.Faults}))
 	t.Cleanup(server.Close)
 	b.URL = server.URL + api.Prefix
-	return b
+}
+
+// workerd is the binary that the workspace of the Workers pins; a test fails without it.
+func workerd(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		found, err := filepath.Glob(filepath.Join(dir, "workers/node_modules/@cloudflare/workerd-*/bin/workerd"))
+		if err == nil && len(found) > 0 {
+			return found[0]
+		}
+	}
+	t.Fatal("no workerd: run make setup")
+	return ""
 }
 
 // Answer is a response with its envelope read, when it had one.
