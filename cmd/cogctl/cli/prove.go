@@ -135,8 +135,11 @@ func (r *provePhase0Result) blocks() []term.Block {
 	return blocks
 }
 
-// proofs is the checkout's proofs folder, or one here when this is no checkout.
+// proofs is where COGCTL_PROOFS_DIR says, else the checkout's proofs folder, or one here when this is no checkout.
 func (d *Deps) proofs() string {
+	if dir := d.Getenv("COGCTL_PROOFS_DIR"); dir != "" {
+		return dir
+	}
 	if l, err := d.layout(); err == nil {
 		return l.Proofs
 	}

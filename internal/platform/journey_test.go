@@ -1,0 +1,179 @@
+package platform_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cognomega/edge/internal/localcloud"
+)
+
+// journey drives the built cogctl on an account of its own, as a person would.
+type journey struct {
+	t    *testing.T
+	bin  string
+	root string
+	dir  string
+}
+
+func newJourney(t *testing.T) journey {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := journey{t: t, root: root, bin: filepath.Join(root, "bin", "cogctl"), dir: filepath.Join(t.TempDir(), ".local")}
+	for _, built := range []string{j.bin, filepath.Join(root, "bin", "stacks")} {
+		if _, err := os.Stat(built); err != nil {
+			t.Fatalf("%v: make setup", err)
+		}
+	}
+	t.Cleanup(j.end)
+	return j
+}
+
+// end stops whatever the test left running; a test that failed halfway must not leave a cloud behind.
+func (j journey) end() {
+	_, _, _ = j.run("down")
+	for _, pid := range j.processes() {
+		j.t.Errorf("process %d outlived the test", pid)
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+func (j journey) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(j.bin, append(args, "--dir", j.dir, "--output", "json")...)
+	cmd.Dir = j.root
+	cmd.Env = append(os.Environ(), "COGCTL_PROOFS_DIR="+filepath.Join(filepath.Dir(j.dir), "proofs"))
+	return cmd
+}
+
+func (j journey) run(args ...string) (code int, stdout, stderr string) {
+	j.t.Helper()
+	cmd := j.command(args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		j.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// must runs a command that has to end with code, and decodes what it printed.
+func (j journey) must(code int, out any, args ...string) {
+	j.t.Helper()
+	got, stdout, stderr := j.run(args...)
+	if got != code {
+		j.t.Fatalf("cogctl %s: exit %d, want %d\n%s%s", strings.Join(args, " "), got, code, stdout, stderr)
+	}
+	if out != nil {
+		if err := json.Unmarshal([]byte(stdout), out); err != nil {
+			j.t.Fatalf("cogctl %s: %v in %s", strings.Join(args, " "), err, stdout)
+		}
+	}
+}
+
+type upReport struct {
+	Changes map[string]int
+	Proof   struct {
+		Verdict string
+		Checks  []struct{ Name, Verdict, Proof string }
+	}
+}
+
+// up brings the platform up and wants the four promises of Phase 0 to hold.
+func (j journey) up() upReport {
+	j.t.Helper()
+	var r upReport
+	j.must(0, &r, "up")
+	if r.Proof.Verdict != "pass" || len(r.Proof.Checks) != 4 {
+		j.t.Fatalf("the proof is %+v", r.Proof)
+	}
+	return r
+}
+
+func (j journey) endpoints() localcloud.Endpoints {
+	j.t.Helper()
+	e, err := localcloud.ReadEndpoints(j.dir)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return e
+}
+
+// api changes the account behind the stack's back.
+func (j journey) api(method, path, body string) {
+	j.t.Helper()
+	e := j.endpoints()
+	token, err := e.Token()
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(context.Background(), method, e.APIHTTP+path, strings.NewReader(body))
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode >= 300 {
+		j.t.Fatalf("%s %s: %s", method, path, res.Status)
+	}
+}
+
+// processes are those that were started for this account: its folder is in their arguments, environment or working folder.
+func (j journey) processes() (pids []int) {
+	found, _ := filepath.Glob("/proc/[0-9]*")
+	for _, proc := range found {
+		var pid int
+		if err := json.Unmarshal([]byte(filepath.Base(proc)), &pid); err != nil || pid == os.Getpid() {
+			continue
+		}
+		args, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
+		env, _ := os.ReadFile(filepath.Join(proc, "environ"))
+		cwd, _ := os.Readlink(filepath.Join(proc, "cwd"))
+		if strings.Contains(string(args)+string(env)+cwd, j.dir) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// quiet waits until no process of the account is left.
+func (j journey) quiet() {
+	j.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); len(j.processes()) > 0; <-time.After(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			j.t.Fatalf("processes are left: %v", j.processes())
+		}
+	}
+}
+
+func listening(address string) bool {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		address = u.Host
+	}
+	conn, err := net.DialTimeout("tcp", address, time.Second)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}

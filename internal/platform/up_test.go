@@ -1,0 +1,152 @@
+package platform_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestUpIsGreenThenSameThenDownLeavesNothing(t *testing.T) {
+	t.Parallel()
+	j := newJourney(t)
+	first := j.up()
+	if first.Changes["create"] < 10 {
+		t.Errorf("a fresh account was changed by %v", first.Changes)
+	}
+	for _, c := range first.Proof.Checks {
+		raw, err := os.ReadFile(c.Proof)
+		if err != nil || !bytes.Contains(raw, []byte(`"verdict": "pass"`)) {
+			t.Errorf("the evidence of %s: %v", c.Name, err)
+		}
+		if bytes.Contains(raw, []byte("PRIVATE KEY")) {
+			t.Errorf("the evidence of %s holds a key", c.Name)
+		}
+	}
+	again := j.up()
+	if len(again.Changes) != 1 || again.Changes["same"] != first.Changes["create"] {
+		t.Errorf("a second run changed %v", again.Changes)
+	}
+	e := j.endpoints()
+	j.must(0, nil, "down")
+	j.quiet()
+	for _, address := range []string{e.APIHTTP, e.APIHTTPS, e.EdgeHTTP, e.EdgeHTTPS, e.Control} {
+		if listening(address) {
+			t.Errorf("%s still listens", address)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(j.dir, "endpoints.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("endpoints.json is left: %v", err)
+	}
+}
+
+// The state holds secrets only encrypted, and no log holds one at all.
+func TestSecretsAreNowhereInClear(t *testing.T) {
+	t.Parallel()
+	j := newJourney(t)
+	j.up()
+	token, err := j.endpoints().Token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(filepath.Join(j.dir, "secrets.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := strings.SplitN(string(key), `\n`, 3)[1] // the first line of the PEM's body
+	var files int
+	for _, dir := range []string{"pulumi", "log"} {
+		err := filepath.WalkDir(filepath.Join(j.dir, dir), func(path string, d os.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			files++
+			raw, err := os.ReadFile(path)
+			if bytes.Contains(raw, []byte(token)) || bytes.Contains(raw, []byte(body)) {
+				t.Errorf("%s holds a secret in clear", path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if files == 0 || len(body) < 40 {
+		t.Fatalf("looked into %d files for %d bytes of key: this test looks at nothing", files, len(body))
+	}
+}
+
+func TestWhatIsDoneBehindTheStacksBackIsReportedAndRepaired(t *testing.T) {
+	t.Parallel()
+	j := newJourney(t)
+	j.up()
+	e := j.endpoints()
+	var before struct{ Changes map[string]int }
+	j.must(0, &before, "preview", "--refresh", "--exit-code")
+	j.api("PUT", "/accounts/"+e.AccountID+"/r2/buckets/cognomega-uploads/lifecycle", `{"rules":[]}`)
+	j.api("POST", "/accounts/"+e.AccountID+"/workers/scripts/auth-svc/subdomain", `{"enabled":true,"previews_enabled":true}`)
+	var drifted struct {
+		Plan []struct{ Op, Type, Name string }
+	}
+	j.must(1, &drifted, "preview", "--refresh", "--exit-code")
+	if len(drifted.Plan) < 2 {
+		t.Errorf("the preview reports %+v", drifted)
+	}
+	j.must(1, nil, "audit", "routes") // the open switch is a second way in
+	if got := j.up(); got.Changes["update"] < 2 {
+		t.Errorf("the repair changed %v", got.Changes)
+	}
+	j.must(0, nil, "preview", "--refresh", "--exit-code")
+}
+
+// A killed `cogctl up` leaves the engine, the stack's program or nothing at all behind it: the next run converges either way.
+func TestAKilledUpIsContinued(t *testing.T) {
+	t.Parallel()
+	for _, after := range []time.Duration{500 * time.Millisecond, 2500 * time.Millisecond, 4500 * time.Millisecond} {
+		j := newJourney(t)
+		cmd := j.command("up")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- cmd.Wait() }()
+		select {
+		case <-done: // a fast machine: it was over before the kill
+		case <-time.After(after):
+			_ = cmd.Process.Kill()
+			<-done
+		}
+		j.up()
+		j.must(0, nil, "preview", "--refresh", "--exit-code")
+	}
+}
+
+// kill -9 of the local cloud and of workerd: the next up finds everything that was acknowledged.
+func TestAKilledCloudComesBackWithItsData(t *testing.T) {
+	t.Parallel()
+	j := newJourney(t)
+	j.up()
+	e := j.endpoints()
+	if err := syscall.Kill(e.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	j.quiet()
+	if got := j.up(); got.Changes["same"] == 0 || len(got.Changes) != 1 {
+		t.Errorf("after the kill the account was changed by %v", got.Changes)
+	}
+	var status struct {
+		Processes []struct{ PID int }
+	}
+	j.must(0, &status, "local", "status")
+	for _, p := range status.Processes {
+		if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j.must(0, nil, "status")
+	j.up()
+}
