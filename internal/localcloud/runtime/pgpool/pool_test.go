@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cognomega/edge/internal/localcloud/runtime/pgpool/pgtest"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -46,8 +47,8 @@ func query(t *testing.T, c *pgconn.PgConn, sql string) string {
 
 func TestPoolReusesServers(t *testing.T) {
 	t.Parallel()
-	f := newFakeServer(t)
-	p, addr := newPool(t, f.listener.Addr().String(), nil)
+	f := pgtest.New(t)
+	p, addr := newPool(t, f.Addr(), nil)
 	for i := range 5 {
 		c, err := connect(t.Context(), addr, "local", "")
 		if err != nil {
@@ -66,8 +67,8 @@ func TestPoolReusesServers(t *testing.T) {
 	if s := p.Stats(); s.Opened != 1 || s.Idle != 1 {
 		t.Errorf("stats %+v, want one connection for all", s)
 	}
-	if f.count("DISCARD ALL") != 5 || f.count("ROLLBACK") != 1 {
-		t.Errorf("the server heard %v", f.log)
+	if f.Count("DISCARD ALL") != 5 || f.Count("ROLLBACK") != 1 {
+		t.Errorf("the server heard %v", f.Heard())
 	}
 	c, err := connect(t.Context(), addr, "local", "&application_name=it's")
 	if err != nil {
@@ -92,8 +93,8 @@ func awaitIdle(t *testing.T, p *Pool) {
 
 func TestPoolRefusesStrangersAndExcess(t *testing.T) {
 	t.Parallel()
-	f := newFakeServer(t)
-	_, addr := newPool(t, f.listener.Addr().String(), nil)
+	f := pgtest.New(t)
+	_, addr := newPool(t, f.Addr(), nil)
 	var refused *pgconn.PgError
 	if _, err := connect(t.Context(), addr, "guess", ""); !errors.As(err, &refused) || refused.Code != "28P01" {
 		t.Errorf("a wrong password: %v", err)
@@ -108,7 +109,7 @@ func TestPoolRefusesStrangersAndExcess(t *testing.T) {
 	if _, err := connect(t.Context(), addr, "local", ""); !errors.As(err, &refused) || refused.Code != "53300" {
 		t.Errorf("a third session: %v", err)
 	}
-	_, addr = newPool(t, f.listener.Addr().String(), func(c *Config) { c.Password = "not it" })
+	_, addr = newPool(t, f.Addr(), func(c *Config) { c.Password = "not it" })
 	if _, err := connect(t.Context(), addr, "local", ""); err == nil || strings.Contains(err.Error(), "not it") {
 		t.Errorf("a wrong server password: %v", err)
 	}
@@ -116,8 +117,8 @@ func TestPoolRefusesStrangersAndExcess(t *testing.T) {
 
 func TestPoolForwardsCancel(t *testing.T) {
 	t.Parallel()
-	f := newFakeServer(t)
-	p, addr := newPool(t, f.listener.Addr().String(), nil)
+	f := pgtest.New(t)
+	p, addr := newPool(t, f.Addr(), nil)
 	c, err := connect(t.Context(), addr, "local", "")
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +132,7 @@ func TestPoolForwardsCancel(t *testing.T) {
 			t.Errorf("sleep ended with %v", err)
 		}
 	}()
-	for deadline := time.Now().Add(10 * time.Second); f.count("sleep") == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); f.Count("sleep") == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the statement never arrived")
 		}
@@ -150,8 +151,8 @@ func TestPoolForwardsCancel(t *testing.T) {
 // TestPoolDropsBusyServers cuts a client off in the middle of a statement: nobody may inherit that session.
 func TestPoolDropsBusyServers(t *testing.T) {
 	t.Parallel()
-	f := newFakeServer(t)
-	p, addr := newPool(t, f.listener.Addr().String(), nil)
+	f := pgtest.New(t)
+	p, addr := newPool(t, f.Addr(), nil)
 	c, err := connect(t.Context(), addr, "local", "")
 	if err != nil {
 		t.Fatal(err)
@@ -159,7 +160,7 @@ func TestPoolDropsBusyServers(t *testing.T) {
 	if _, err := c.Conn().Write([]byte("Q\x00\x00\x00\x0asleep\x00")); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); f.count("sleep") == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); f.Count("sleep") == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the statement never arrived")
 		}
@@ -169,12 +170,7 @@ func TestPoolDropsBusyServers(t *testing.T) {
 	if s := p.Stats(); s.Idle != 0 {
 		t.Errorf("stats %+v: a busy connection was kept", s)
 	}
-	f.mu.Lock()
-	for _, w := range f.waiting {
-		close(w)
-	}
-	f.waiting = map[uint32]chan struct{}{}
-	f.mu.Unlock()
+	f.WakeAll()
 }
 
 func FuzzStartup(f *testing.F) {

@@ -1,4 +1,5 @@
-package pgpool
+// Package pgtest is a small PostgreSQL server for tests of what stands between clients and a database: sessions with one setting each.
+package pgtest
 
 import (
 	"fmt"
@@ -10,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// fakeServer speaks enough of the protocol to see what a pool does: it has sessions with one setting each.
-type fakeServer struct {
+// Server takes user names as they come and the password "real". It answers a query with the number of its session and the setting.
+type Server struct {
 	listener net.Listener
 
 	mu       sync.Mutex
@@ -20,13 +21,13 @@ type fakeServer struct {
 	waiting  map[uint32]chan struct{} // sessions in pg_sleep, by pid
 }
 
-func newFakeServer(t *testing.T) *fakeServer {
+func New(t *testing.T) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fakeServer{listener: l, waiting: map[uint32]chan struct{}{}}
+	f := &Server{listener: l, waiting: map[uint32]chan struct{}{}}
 	var running sync.WaitGroup
 	running.Add(1)
 	go func() {
@@ -48,13 +49,34 @@ func newFakeServer(t *testing.T) *fakeServer {
 	return f
 }
 
-func (f *fakeServer) said(s string) {
+// Addr is where the server listens.
+func (f *Server) Addr() string { return f.listener.Addr().String() }
+
+// Heard are the statements so far.
+func (f *Server) Heard() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]string{}, f.log...)
+}
+
+// WakeAll ends every sleep.
+func (f *Server) WakeAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for pid, w := range f.waiting {
+		close(w)
+		delete(f.waiting, pid)
+	}
+}
+
+func (f *Server) hear(s string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.log = append(f.log, s)
 }
 
-func (f *fakeServer) count(s string) (n int) {
+// Count is how often the server heard a statement.
+func (f *Server) Count(s string) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, l := range f.log {
@@ -65,7 +87,7 @@ func (f *fakeServer) count(s string) (n int) {
 	return n
 }
 
-func (f *fakeServer) serve(c net.Conn) {
+func (f *Server) serve(c net.Conn) {
 	b := pgproto3.NewBackend(c, c)
 	m, err := b.ReceiveStartupMessage()
 	if _, ssl := m.(*pgproto3.SSLRequest); ssl && err == nil {
@@ -104,7 +126,7 @@ func (f *fakeServer) serve(c net.Conn) {
 	f.session(b, pid)
 }
 
-func (f *fakeServer) session(b *pgproto3.Backend, pid uint32) {
+func (f *Server) session(b *pgproto3.Backend, pid uint32) {
 	status, setting := byte('I'), "default"
 	for {
 		b.Send(&pgproto3.ReadyForQuery{TxStatus: status})
@@ -119,7 +141,7 @@ func (f *fakeServer) session(b *pgproto3.Backend, pid uint32) {
 		if !ok {
 			return
 		}
-		f.said(q.String)
+		f.hear(q.String)
 		switch {
 		case q.String == "BEGIN":
 			status = 'T'
