@@ -111,7 +111,7 @@ func normalise(z store.Zone, r *store.DNSRecord) error {
 
 // clash refuses a second identical record (81058), and a CNAME beside any address record or the other way round (81053, 81054).
 func clash(tx *store.Tx, r store.DNSRecord) error {
-	all, err := store.All[store.DNSRecord](tx, store.DNSRecords, r.ZoneID+"/")
+	all, err := mentioning[store.DNSRecord](tx, store.DNSRecords, r.ZoneID+"/", r.Name)
 	if err != nil {
 		return err
 	}

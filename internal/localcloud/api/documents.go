@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 
@@ -57,4 +58,23 @@ func find[T any](tx *store.Tx, c store.Collection, prefix string, ok func(T) boo
 		}
 	}
 	return none, fault.New(fault.NotFound, "nothing in %s matches", c)
+}
+
+// mentioning decodes only the documents that contain a text as a JSON string, so that a check for duplicates stays cheap among
+// ten thousand documents. The caller still has to look at which field it is in.
+func mentioning[T any](tx *store.Tx, c store.Collection, prefix, text string) ([]T, error) {
+	needle, err := json.Marshal(text)
+	if err != nil {
+		return nil, err
+	}
+	var all []T
+	err = tx.Each(c, prefix, func(_ string, raw []byte) error {
+		if !bytes.Contains(raw, needle) {
+			return nil
+		}
+		v, err := decodeStored[T](raw)
+		all = append(all, v)
+		return err
+	})
+	return all, err
 }

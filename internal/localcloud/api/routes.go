@@ -125,7 +125,7 @@ func putRoute(tx *store.Tx, z store.Zone, r store.Route) error {
 			return orElse(err, bad(10019, "Cannot configure a route for a Worker which does not exist. Please ensure this Worker exists and try again."))
 		}
 	}
-	all, err := store.All[store.Route](tx, store.Routes, z.ID+"/")
+	all, err := mentioning[store.Route](tx, store.Routes, z.ID+"/", r.Pattern)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (s *server) replaceScriptRoutes(c *call) (any, error) {
 
 // dropRoutes removes the script's routes and says which ids they had, so that a pattern that stays keeps its id.
 func dropRoutes(tx *store.Tx, script string) (map[string]string, error) {
-	all, err := store.All[store.Route](tx, store.Routes, "")
+	all, err := mentioning[store.Route](tx, store.Routes, "", script)
 	if err != nil {
 		return nil, err
 	}
