@@ -80,8 +80,9 @@ func (x *exchange) settle() {
 		return
 	default:
 	}
-	// A writer without deadlines ends the read when the handler returns.
-	if http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0)) == nil {
+	// Where nobody reads the body any more, the deadline would hit net/http's own watch for the client's end, and cancel
+	// the request. A writer without deadlines ends the read when the handler returns.
+	if x.body.read.Load() || x.body.fail.Load() != nil || http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0)) == nil {
 		<-x.body.done
 	}
 }
@@ -101,12 +102,12 @@ func (x *exchange) sendBody(bw *bufio.Writer) error {
 	chunked := x.r.ContentLength < 0
 	for left := int64(maxBody); ; {
 		n, err := x.r.Body.Read(*buf)
+		if errors.Is(err, io.EOF) {
+			x.body.read.Store(true) // before the last byte goes out, so that an answer to the whole body finds it set
+		}
 		if left -= int64(n); left < 0 {
 			x.body.fail.Store(errTooLarge)
 			return io.ErrShortWrite
-		}
-		if errors.Is(err, io.EOF) {
-			x.body.read.Store(true) // before the last byte goes out, so that an answer to the whole body finds it set
 		}
 		if n > 0 {
 			writePiece(bw, (*buf)[:n], chunked)
