@@ -14,181 +14,139 @@ import (
 
 // A behind is something done to the account without the stack; each must be seen by preview and undone by up.
 type behind struct {
-	do    func(t *testing.T, w *world)
-	want  []string // what the plan must at least say
-	fixed func(t *testing.T, w *world)
+	what  string
+	do    func(w *world)
+	want  []string // what the plan must say for it
+	fixed func(w *world)
 }
 
+// Each round does several things behind the stack's back at once, none of which hides another.
 func TestWhatIsDoneBehindTheStacksBackIsSeenAndUndone(t *testing.T) {
 	t.Parallel()
-	for name, b := range behinds() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			w.must(deploy.Up)
-			b.do(t, w)
-
-			writes := w.writes.count()
-			seen := w.must(deploy.Preview, func(c *deploy.Config) { c.Refresh = true })
-			if n := w.writes.count() - writes; n != 0 {
-				t.Errorf("preview made %d writes", n)
-			}
-			if len(seen.of("drift")) == 0 {
-				seen.dump()
-				t.Error("preview reports no drift")
-			}
+	w := newWorld(t)
+	w.must(deploy.Up)
+	for _, round := range [][]behind{edits(), deletions(), deletionsBelow(), replacements()} {
+		for _, b := range round {
+			b.do(w)
+		}
+		writes := w.writes.count()
+		seen := w.must(deploy.Preview, func(c *deploy.Config) { c.Refresh = true })
+		if n := w.writes.count() - writes; n != 0 {
+			t.Errorf("preview made %d writes", n)
+		}
+		if got := len(seen.of("drift")); got < len(round) {
+			seen.dump()
+			t.Errorf("preview reports %d drifts, want %d or more", got, len(round))
+		}
+		for _, b := range round {
 			for _, want := range b.want {
 				if !slices.Contains(seen.planned(), want) {
 					seen.dump()
-					t.Errorf("preview plans %q, want %q in it", seen.planned(), want)
+					t.Errorf("%s: preview plans %q, want %q in it", b.what, seen.planned(), want)
 				}
 			}
-			w.must(deploy.Up)
-			b.fixed(t, w)
-			after := w.must(deploy.Up)
-			if got := after.planned(); len(got) > 0 || len(after.of("drift")) > 0 {
-				after.dump()
-				t.Errorf("the up after the repair plans %q", got)
-			}
-		})
+		}
+		w.must(deploy.Up)
+		for _, b := range round {
+			b.fixed(w)
+		}
+		after := w.must(deploy.Up)
+		if got := after.planned(); len(got) > 0 || len(after.of("drift")) > 0 {
+			after.dump()
+			t.Fatalf("the up after the repair of %q plans %q", round[0].what, got)
+		}
 	}
 }
 
-func behinds() map[string]behind {
-	script := "/accounts/" + account + "/workers/scripts/"
-	return map[string]behind{
-		"namespace deleted": {
-			do:    func(t *testing.T, w *world) { w.call(http.MethodDelete, w.kvPath(), nil) },
-			want:  []string{"create WorkersKvNamespace keys", "update WorkerScript gateway"},
-			fixed: func(t *testing.T, w *world) { w.kvPath() },
-		},
-		"namespace renamed": {
-			do:    func(t *testing.T, w *world) { w.call(http.MethodPut, w.kvPath(), map[string]any{"title": "stolen"}) },
-			want:  []string{"update WorkersKvNamespace keys"},
-			fixed: func(t *testing.T, w *world) { w.kvPath() },
-		},
-		"namespace deleted and made again": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodDelete, w.kvPath(), nil)
-				w.call(http.MethodPost, "/accounts/"+account+"/storage/kv/namespaces", map[string]any{"title": "test-keys"})
-			},
-			want:  []string{"update WorkerScript gateway"},
-			fixed: func(t *testing.T, w *world) { w.kvPath() },
-		},
-		"bucket deleted": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodDelete, "/accounts/"+account+"/r2/buckets/test-uploads", nil)
-			},
-			want: []string{"create R2Bucket uploads", "create R2BucketLifecycle uploads"},
-			fixed: func(t *testing.T, w *world) {
-				w.call(http.MethodGet, "/accounts/"+account+"/r2/buckets/test-uploads", nil)
-			},
-		},
-		"lifecycle emptied": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodPut, "/accounts/"+account+"/r2/buckets/test-uploads/lifecycle", map[string]any{"rules": []any{}})
-			},
-			want:  []string{"update R2BucketLifecycle uploads"},
-			fixed: func(t *testing.T, w *world) {},
-		},
-		"queue deleted": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodDelete, "/accounts/"+account+"/queues/"+w.queue("test-events"), nil)
-			},
-			want:  []string{"create Queue events"},
-			fixed: func(t *testing.T, w *world) { w.queue("test-events") },
-		},
-		"queue renamed": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodPatch, "/accounts/"+account+"/queues/"+w.queue("test-events"), map[string]any{"queue_name": "stolen"})
-			},
-			want:  []string{"update Queue events"},
-			fixed: func(t *testing.T, w *world) { w.queue("test-events") },
-		},
-		"consumer deleted": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodDelete, "/accounts/"+account+"/queues/"+w.queue("test-events")+"/consumers/"+w.consumer(), nil)
-			},
-			want:  []string{"create QueueConsumer events"},
-			fixed: func(t *testing.T, w *world) { w.consumer() },
-		},
-		"consumer edited": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodPut, "/accounts/"+account+"/queues/"+w.queue("test-events")+"/consumers/"+w.consumer(),
-					map[string]any{"type": "worker", "script_name": "writer", "settings": map[string]any{"batch_size": 1}})
-			},
-			want:  []string{"update QueueConsumer events"},
-			fixed: func(t *testing.T, w *world) { w.consumer() },
-		},
-		"hyperdrive deleted": {
-			do:    func(t *testing.T, w *world) { w.call(http.MethodDelete, w.hyperdrive(), nil) },
-			want:  []string{"create HyperdriveConfig db", "update WorkerScript writer"},
-			fixed: func(t *testing.T, w *world) { w.hyperdrive() },
-		},
-		"hyperdrive edited": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodPatch, w.hyperdrive(), map[string]any{"origin": map[string]any{
-					"scheme": "postgres", "host": "evil.example.test", "port": 5432, "database": "app", "user": "app", "password": "x",
-				}})
-			},
-			want: []string{"update HyperdriveConfig db"},
-			fixed: func(t *testing.T, w *world) {
-				if h := w.hyperdriveDoc(); h.Origin.Host != "db.example.test" || h.Origin.Password != "hunter2-hunter2" {
-					t.Errorf("the database is still %s", h.Origin.Host)
-				}
-			},
-		},
-		"route deleted": {
-			do:    func(t *testing.T, w *world) { w.call(http.MethodDelete, w.route(), nil) },
-			want:  []string{"create WorkersRoute gateway"},
-			fixed: func(t *testing.T, w *world) { w.route() },
-		},
-		"route given to another Worker": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodPut, w.route(), map[string]any{"pattern": hostname + "/*", "script": "writer"})
-			},
-			want:  []string{"update WorkersRoute gateway"},
-			fixed: func(t *testing.T, w *world) { w.route() },
-		},
-		"record deleted": {
-			do:    func(t *testing.T, w *world) { w.call(http.MethodDelete, w.record(), nil) },
-			want:  []string{"create Record hostname"},
-			fixed: func(t *testing.T, w *world) { w.record() },
-		},
-		"record not proxied any more": {
-			do:    func(t *testing.T, w *world) { w.call(http.MethodPatch, w.record(), map[string]any{"proxied": false}) },
-			want:  []string{"update Record hostname"},
-			fixed: func(t *testing.T, w *world) { w.record() },
-		},
-		"crons emptied": {
-			do:    func(t *testing.T, w *world) { w.call(http.MethodPut, script+"writer/schedules", []any{}) },
-			want:  []string{"create WorkersCronTrigger writer"},
-			fixed: func(t *testing.T, w *world) { w.cron("*/5 * * * *") },
-		},
-		"crons edited": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodPut, script+"writer/schedules", []any{map[string]any{"cron": "0 0 * * *"}})
-			},
-			want:  []string{"update WorkersCronTrigger writer"},
-			fixed: func(t *testing.T, w *world) { w.cron("*/5 * * * *") },
-		},
-		"script deleted": {
-			do:    func(t *testing.T, w *world) { w.call(http.MethodDelete, script+"gateway?force=true", nil) },
-			want:  []string{"create WorkerScript gateway"},
-			fixed: func(t *testing.T, w *world) { w.call(http.MethodGet, script+"gateway/settings", nil) },
-		},
-		"script switched to workers.dev": {
-			do: func(t *testing.T, w *world) {
-				w.call(http.MethodPost, script+"gateway/subdomain", map[string]any{"enabled": true, "previews_enabled": true})
-			},
-			want:  []string{"update WorkerScript gateway"},
-			fixed: func(t *testing.T, w *world) {},
-		},
-		"script's secret deleted": {
-			do:    func(t *testing.T, w *world) { w.call(http.MethodDelete, script+"gateway/secrets/ADMIN_API_KEY", nil) },
-			want:  []string{"update WorkerScript gateway"},
-			fixed: func(t *testing.T, w *world) {},
-		},
+const (
+	scripts = "/accounts/" + account + "/workers/scripts/"
+	bucket  = "/accounts/" + account + "/r2/buckets/test-uploads"
+	queues  = "/accounts/" + account + "/queues/"
+)
+
+func edits() []behind {
+	return []behind{
+		{"namespace renamed", func(w *world) { w.call(http.MethodPut, w.kvPath(), map[string]any{"title": "stolen"}) },
+			[]string{"update WorkersKvNamespace keys"}, func(w *world) { w.kvPath() }},
+		{"lifecycle emptied", func(w *world) { w.call(http.MethodPut, bucket+"/lifecycle", map[string]any{"rules": []any{}}) },
+			[]string{"update R2BucketLifecycle uploads"}, func(w *world) { w.lifecycle() }},
+		{"queue renamed", func(w *world) {
+			w.call(http.MethodPatch, queues+w.queue("test-dead"), map[string]any{"queue_name": "stolen"})
+		}, []string{"update Queue dead"}, func(w *world) { w.queue("test-dead") }},
+		{"consumer edited", func(w *world) {
+			w.call(http.MethodPut, queues+w.queue("test-events")+"/consumers/"+w.consumer(),
+				map[string]any{"type": "worker", "script_name": "writer", "settings": map[string]any{"batch_size": 1}})
+		}, []string{"update QueueConsumer events"}, func(w *world) { w.consumer() }},
+		{"hyperdrive edited", func(w *world) {
+			w.call(http.MethodPatch, w.hyperdrive(), map[string]any{"origin": map[string]any{
+				"scheme": "postgres", "host": "evil.example.test", "port": 5432, "database": "app", "user": "app", "password": "x",
+			}})
+		}, []string{"update HyperdriveConfig db"}, func(w *world) {
+			if h := w.hyperdriveDoc(); h.Origin.Host != "db.example.test" || h.Origin.Password != "hunter2-hunter2" {
+				w.t.Errorf("the database is still %s", h.Origin.Host)
+			}
+		}},
+		{"route given to another Worker", func(w *world) {
+			w.call(http.MethodPut, w.route(), map[string]any{"pattern": hostname + "/*", "script": "writer"})
+		}, []string{"update WorkersRoute gateway"}, func(w *world) { w.route() }},
+		{"record not proxied any more", func(w *world) { w.call(http.MethodPatch, w.record(), map[string]any{"proxied": false}) },
+			[]string{"update Record hostname"}, func(w *world) { w.record() }},
+		{"crons edited", func(w *world) {
+			w.call(http.MethodPut, scripts+"writer/schedules", []any{map[string]any{"cron": "0 0 * * *"}})
+		}, []string{"update WorkersCronTrigger writer"}, func(w *world) { w.cron("*/5 * * * *") }},
+		{"script switched to workers.dev", func(w *world) {
+			w.call(http.MethodPost, scripts+"gateway/subdomain", map[string]any{"enabled": true, "previews_enabled": true})
+		}, []string{"update WorkerScript gateway"}, func(w *world) {
+			if s := w.script("gateway"); s.Subdomain || s.Previews {
+				w.t.Error("the script is still at workers.dev")
+			}
+		}},
+	}
+}
+
+func deletions() []behind {
+	return []behind{
+		{"namespace deleted", func(w *world) { w.call(http.MethodDelete, w.kvPath(), nil) },
+			[]string{"create WorkersKvNamespace keys", "update WorkerScript gateway"}, func(w *world) { w.kvPath() }},
+		{"bucket deleted", func(w *world) { w.call(http.MethodDelete, bucket, nil) },
+			[]string{"create R2Bucket uploads", "create R2BucketLifecycle uploads"}, func(w *world) { w.lifecycle() }},
+		{"queue deleted", func(w *world) { w.call(http.MethodDelete, queues+w.queue("test-events"), nil) },
+			[]string{"create Queue events"}, func(w *world) { w.consumer() }},
+		{"hyperdrive deleted", func(w *world) { w.call(http.MethodDelete, w.hyperdrive(), nil) },
+			[]string{"create HyperdriveConfig db", "update WorkerScript writer"}, func(w *world) { w.hyperdrive() }},
+		{"route deleted", func(w *world) { w.call(http.MethodDelete, w.route(), nil) },
+			[]string{"create WorkersRoute gateway"}, func(w *world) { w.route() }},
+		{"record deleted", func(w *world) { w.call(http.MethodDelete, w.record(), nil) },
+			[]string{"create Record hostname"}, func(w *world) { w.record() }},
+		{"crons emptied", func(w *world) { w.call(http.MethodPut, scripts+"writer/schedules", []any{}) },
+			[]string{"create WorkersCronTrigger writer"}, func(w *world) { w.cron("*/5 * * * *") }},
+	}
+}
+
+// deletionsBelow are those that the deletion of something else would hide.
+func deletionsBelow() []behind {
+	return []behind{
+		{"consumer deleted", func(w *world) {
+			w.call(http.MethodDelete, queues+w.queue("test-events")+"/consumers/"+w.consumer(), nil)
+		}, []string{"create QueueConsumer events"}, func(w *world) { w.consumer() }},
+		{"script deleted", func(w *world) { w.call(http.MethodDelete, scripts+"gateway?force=true", nil) },
+			[]string{"create WorkerScript gateway"}, func(w *world) { w.script("gateway"); w.route() }},
+	}
+}
+
+// replacements are deleted and made again under the same name, which gives them another id.
+func replacements() []behind {
+	return []behind{
+		{"namespace made again", func(w *world) {
+			w.call(http.MethodDelete, w.kvPath(), nil)
+			w.call(http.MethodPost, "/accounts/"+account+"/storage/kv/namespaces", map[string]any{"title": "test-keys"})
+		}, []string{"update WorkerScript gateway"}, func(w *world) { w.kvPath() }},
+		{"secret deleted", func(w *world) { w.call(http.MethodDelete, scripts+"gateway/secrets/ADMIN_API_KEY", nil) },
+			[]string{"update WorkerScript gateway"}, func(w *world) { w.script("gateway") }},
+		{"route made again for another Worker", func(w *world) {
+			w.call(http.MethodDelete, w.route(), nil)
+			w.call(http.MethodPost, "/zones/"+zoneID+"/workers/routes", map[string]any{"pattern": hostname + "/*", "script": "writer"})
+		}, []string{"update WorkersRoute gateway"}, func(w *world) { w.route() }},
 	}
 }
 
@@ -259,6 +217,19 @@ func (w *world) record() string {
 	w.t.Helper()
 	r := document(w, store.DNSRecords, "proxied record of the hostname", func(r store.DNSRecord) bool { return r.Name == hostname && r.Proxied })
 	return "/zones/" + zoneID + "/dns_records/" + r.ID
+}
+
+func (w *world) script(name string) store.Script {
+	w.t.Helper()
+	return document(w, store.Scripts, "script "+name, func(s store.Script) bool { return s.Name == name })
+}
+
+func (w *world) lifecycle() {
+	w.t.Helper()
+	b := document(w, store.Buckets, "bucket test-uploads", func(b store.Bucket) bool { return b.Name == "test-uploads" })
+	if !slices.ContainsFunc(b.Lifecycle, func(r store.LifecycleRule) bool { return r.ID == "tmp" && r.Delete != nil }) {
+		w.t.Errorf("bucket test-uploads has the rules %+v", b.Lifecycle)
+	}
 }
 
 func (w *world) cron(want string) {

@@ -17,7 +17,6 @@ func TestAViolationAppliesNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.must(deploy.Up)
-	w.call(http.MethodPut, w.kvPath(), map[string]any{"title": "stolen"}) // up would repair it, were it not refused
 	before := w.exported()
 	tests := map[string]struct {
 		spoil func(*platform.Spec)
@@ -83,6 +82,12 @@ func TestAViolationAppliesNothing(t *testing.T) {
 	}
 	if n := w.writes.count() - writes; n != 0 {
 		t.Errorf("refused runs made %d writes", n)
+	}
+	// Neither is what up would repair repaired, nor what it would write into the state written.
+	w.call(http.MethodPut, w.kvPath(), map[string]any{"title": "stolen"})
+	writes = w.writes.count()
+	if r := w.run(deploy.Up); !errors.Is(r.err, fault.Refused) || w.writes.count() != writes {
+		t.Errorf("with a renamed namespace: %v, %d writes", r.err, w.writes.count()-writes)
 	}
 	if after := w.exported(); after != before {
 		t.Errorf("refused runs changed the state:\n%s\n%s", before, after)
