@@ -48,7 +48,7 @@ func (p Proof) Write(dir string) (string, error) {
 	if err != nil {
 		return "", fault.New(fault.Internal, "encode the proof of %s: %w", p.Check, err)
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // proofs are meant to be read
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fault.New(fault.Unavailable, "create the proofs folder: %w", err)
 	}
 	path := filepath.Join(dir, p.FileName())

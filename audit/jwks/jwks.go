@@ -49,18 +49,18 @@ type Set struct {
 
 // Fetch reads the published key set. An answer that is none is a fault.Finding; no answer is fault.Unavailable.
 func Fetch(ctx context.Context, t *audit.Target) (*Set, error) {
-	res, body, err := send(ctx, t, http.MethodGet, Path, nil)
+	res, err := send(ctx, t, http.MethodGet, Path, nil)
 	if err != nil {
 		return nil, err
 	}
-	if res.StatusCode != http.StatusOK {
-		return nil, fault.New(fault.Finding, "GET %s answers %d", t.PublicURL(Path), res.StatusCode).WithHint("cogctl audit routes; then cogctl status")
+	if res.status != http.StatusOK {
+		return nil, fault.New(fault.Finding, "GET %s answers %d", t.PublicURL(Path), res.status).WithHint("cogctl audit routes; then cogctl status")
 	}
-	s, err := parse(body)
+	s, err := parse(res.body)
 	if err != nil {
 		return nil, err
 	}
-	s.URL, s.CacheControl = t.PublicURL(Path), res.Header.Get("Cache-Control")
+	s.URL, s.CacheControl = t.PublicURL(Path), res.header.Get("Cache-Control")
 	return s, nil
 }
 
@@ -158,10 +158,17 @@ func (s *Set) kids() []string {
 	return names
 }
 
-func send(ctx context.Context, t *audit.Target, method, path string, header http.Header, body ...byte) (*http.Response, []byte, error) {
+// answer is what a request got, read whole.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func send(ctx context.Context, t *audit.Target, method, path string, header http.Header, body ...byte) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, method, t.URL(path), bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, fault.New(fault.Internal, "make a request for %s: %w", path, err)
+		return answer{}, fault.New(fault.Internal, "make a request for %s: %w", path, err)
 	}
 	for name, values := range header {
 		req.Header[name] = values
@@ -171,12 +178,12 @@ func send(ctx context.Context, t *audit.Target, method, path string, header http
 	}
 	res, err := t.HTTP.Do(req)
 	if err != nil {
-		return nil, nil, audit.Unreachable(method, t.URL(path), err)
+		return answer{}, audit.Unreachable(method, t.URL(path), err)
 	}
 	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, bodyLimit))
+	raw, err := io.ReadAll(io.LimitReader(res.Body, bodyLimit))
 	if err != nil {
-		return nil, nil, audit.Unreachable(method, t.URL(path), err)
+		return answer{}, audit.Unreachable(method, t.URL(path), err)
 	}
-	return res, answer, nil
+	return answer{res.StatusCode, res.Header, raw}, nil
 }

@@ -40,26 +40,26 @@ func Mint(ctx context.Context, t *audit.Target, adminKey string, c Claim) (strin
 }
 
 func ask(ctx context.Context, t *audit.Target, path string, header http.Header, body []byte) (string, error) {
-	res, answer, err := send(ctx, t, http.MethodPost, path, header, body...)
+	res, err := send(ctx, t, http.MethodPost, path, header, body...)
 	if err != nil {
 		return "", err
 	}
-	if res.StatusCode >= http.StatusBadRequest {
-		return "", refused(t, path, res.StatusCode, answer)
+	if res.status >= http.StatusBadRequest {
+		return "", refused(t, path, res.status, res.body)
 	}
 	var doc struct {
 		Token string `json:"token"`
 	}
-	if json.Unmarshal(answer, &doc) != nil || strings.Count(doc.Token, ".") != 2 {
-		return "", fault.New(fault.Finding, "POST %s answers %d without a token", t.PublicURL(path), res.StatusCode)
+	if json.Unmarshal(res.body, &doc) != nil || strings.Count(doc.Token, ".") != 2 {
+		return "", fault.New(fault.Finding, "POST %s answers %d without a token", t.PublicURL(path), res.status)
 	}
 	return doc.Token, nil
 }
 
 // refused keeps the platform's own code: {error, detail}.
-func refused(t *audit.Target, path string, status int, answer []byte) error {
+func refused(t *audit.Target, path string, status int, body []byte) error {
 	var doc struct{ Error, Detail string }
-	_ = json.Unmarshal(answer, &doc) // an answer that is not ours has no code; its status says enough
+	_ = json.Unmarshal(body, &doc) // an answer that is not ours has no code; its status says enough
 	words := strings.TrimSpace(doc.Error + " " + doc.Detail)
 	kind := fault.Finding
 	switch status {

@@ -203,10 +203,10 @@ func writeExport(d *Deps, file []byte, o exportOptions) error {
 		d.Term.Note(term.T(fmt.Sprintf("would write %s (%d bytes)", path, len(file))))
 		return nil
 	}
-	if err := os.MkdirAll(o.to, 0o755); err != nil { //nolint:gosec // a config without secrets
+	if err := os.MkdirAll(o.to, 0o755); err != nil {
 		return fault.New(fault.Invalid, "create %s: %w", o.to, err)
 	}
-	if err := os.WriteFile(path, file, 0o644); err != nil { //nolint:gosec // a config without secrets
+	if err := os.WriteFile(path, file, 0o644); err != nil {
 		return fault.New(fault.Invalid, "write %s: %w", path, err)
 	}
 	d.Term.Note(term.T("wrote " + path))

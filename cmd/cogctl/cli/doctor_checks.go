@@ -148,7 +148,7 @@ func (x examiner) ports() symptom {
 	p := localcloud.DefaultPorts()
 	var taken []string
 	for _, port := range []int{p.APIHTTP, p.APIHTTPS, p.EdgeHTTP, p.EdgeHTTPS} {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		l, err := new(net.ListenConfig).Listen(x.ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
 			taken = append(taken, strconv.Itoa(port))
 			continue
@@ -170,7 +170,7 @@ func (x examiner) disk() symptom {
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return unclear("disk", err.Error(), "check the disk by hand")
 	}
-	free := fs.Bavail * uint64(fs.Bsize) >> 20 //nolint:gosec // block sizes are positive
+	free := fs.Bavail * uint64(fs.Bsize) >> 20
 	if free < minDiskMB {
 		return sick("disk", fmt.Sprintf("%d MB free", free), fmt.Sprintf("free %d MB: Pulumi's sources and build cache need it once", minDiskMB))
 	}

@@ -26,7 +26,7 @@ func Main(version string) int {
 
 // Run parses args, runs the command and shows its error, if any.
 func Run(ctx context.Context, d *Deps, args []string) int {
-	root := NewRoot(d)
+	root := NewRoot(d) //nolint:contextcheck // commands take cobra's context
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	d.close()
@@ -126,7 +126,7 @@ func (d *Deps) start(cmd *cobra.Command) error {
 		return fault.New(fault.Invalid, "--timeout %s is in the past", d.timeout)
 	}
 	if d.timeout > 0 {
-		ctx, cancel := context.WithTimeout(cmd.Context(), d.timeout)
+		ctx, cancel := context.WithTimeout(cmd.Context(), d.timeout) //nolint:gosec // called by close, when the command has ended
 		d.cleanup = append(d.cleanup, cancel)
 		cmd.SetContext(ctx)
 	}

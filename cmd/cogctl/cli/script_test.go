@@ -51,7 +51,7 @@ func plant(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: plant METHOD path body")
 	}
-	req, err := http.NewRequest(args[0], ts.Getenv("API")+args[1], strings.NewReader(args[2])) //nolint:noctx // a test's own loopback server
+	req, err := http.NewRequest(args[0], ts.Getenv("API")+args[1], strings.NewReader(args[2]))
 	ts.Check(err)
 	req.Header.Set("Authorization", "Bearer "+token)
 	res, err := http.DefaultClient.Do(req)
