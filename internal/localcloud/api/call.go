@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
@@ -45,6 +46,14 @@ func (c *call) number(name string, fallback int) int {
 		return fallback
 	}
 	return n
+}
+
+// source is what deploys, told by the client's own name as on Cloudflare.
+func (c *call) source() string {
+	if strings.HasPrefix(c.r.UserAgent(), "wrangler/") {
+		return "wrangler"
+	}
+	return "api"
 }
 
 func (c *call) body() ([]byte, error) { return io.ReadAll(c.r.Body) }

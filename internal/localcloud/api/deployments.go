@@ -64,7 +64,7 @@ func (s *server) createDeployment(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := s.deployment("api", req.Annotations, req.Versions...)
+	d := s.deployment(c.source(), req.Annotations, req.Versions...)
 	cur.script.Deployments = slices.Insert(slices.Clone(cur.script.Deployments), 0, d)
 	cur.script.Modified = s.now()
 	change := Change{}

@@ -84,7 +84,7 @@ type draft struct {
 	donors  []Candidate // scripts that lose a class to this one, and must restart without it
 	parts   []part      // bytes to store; none when the modules are those of an earlier version
 	deploy  bool
-	source  string
+	source  string // api or wrangler
 }
 
 var scriptName = regexp.MustCompile(`^[a-z0-9_][a-z0-9_-]{0,62}$`)
@@ -103,7 +103,7 @@ func (s *server) draftFrom(tx *store.Tx, name string, create bool) (*draft, erro
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{current: cur, source: "api"}
+	d := &draft{current: cur}
 	if before := cur.newest(); before != nil {
 		d.version = *before
 		d.version.Annotations = nil

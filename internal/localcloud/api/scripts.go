@@ -60,9 +60,17 @@ func viewScript(script store.Script, v store.Version) scriptView {
 		Created: script.Created, Modified: script.Modified, MigrationTag: script.MigrationTag,
 		CompatibilityDate: v.CompatibilityDate, CompatibilityFlags: orEmpty(v.CompatibilityFlags), UsageModel: usageModel(v),
 		Logpush: script.Logpush, TailConsumers: script.TailConsumers, Observability: script.Observability, Placement: v.Placement,
-		HasModules: isModule(v), LastDeployedFrom: "api", DeploymentID: strings.ReplaceAll(v.ID, "-", ""),
+		HasModules: isModule(v), LastDeployedFrom: deployedFrom(script), DeploymentID: strings.ReplaceAll(v.ID, "-", ""),
 	}
 	return view
+}
+
+// deployedFrom is what made the newest deployment; wrangler warns when that was not wrangler.
+func deployedFrom(script store.Script) string {
+	if len(script.Deployments) == 0 {
+		return "api"
+	}
+	return script.Deployments[0].Source
 }
 
 func orEmpty[T any](list []T) []T {
@@ -140,7 +148,7 @@ func (s *server) putScript(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.deploy = true
+	d.deploy, d.source = true, c.source()
 	if err := s.publish(c.r.Context(), d); err != nil {
 		return nil, err
 	}
@@ -203,7 +211,7 @@ func (s *server) revise(c *call, change func(*store.Tx, *draft) error) (scriptVi
 	if err != nil {
 		return scriptView{}, err
 	}
-	d.deploy = true
+	d.deploy, d.source = true, c.source()
 	if err := s.publish(c.r.Context(), d); err != nil {
 		return scriptView{}, err
 	}

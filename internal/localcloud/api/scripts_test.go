@@ -289,3 +289,19 @@ func TestSettingsAndSecrets(t *testing.T) {
 	want(t, "settings while the newest is not deployed", b.Account(t, "PATCH", "/workers/scripts/set/settings", body, "Content-Type", kind), 400, 10214)
 	want(t, "bad cron", b.Account(t, "PUT", "/workers/scripts/set/schedules", []object{{"cron": "every day"}}), 400, 10100)
 }
+
+func TestDeploymentsSayWhatMadeThem(t *testing.T) {
+	t.Parallel()
+	b := apitest.New(t)
+	kind, body := multipartBody(t, form{"metadata", "", "", `{"main_module":"index.js"}`}, form{"index.js", "index.js", "application/javascript+module", hello})
+	for agent, source := range map[string]string{"wrangler/4.156.2": "wrangler", "cloudflare-go/0.119": "api"} {
+		want(t, agent, b.Account(t, "PUT", "/workers/scripts/made", body, "Content-Type", kind, "User-Agent", agent), 200, 0)
+		if got := b.Account(t, "GET", "/workers/services/made", nil); !strings.Contains(string(got.Body), `"last_deployed_from":"`+source+`"`) {
+			t.Errorf("%s: %s", agent, got.Body)
+		}
+	}
+	want(t, "secret", b.Account(t, "PUT", "/workers/scripts/made/secrets", object{"name": "K", "text": "v"}), 200, 0)
+	if got := b.Account(t, "GET", "/workers/scripts/made/deployments", nil); !strings.Contains(string(got.Body), `"workers/triggered_by":"secret"`) {
+		t.Errorf("deployments %s", got.Body)
+	}
+}

@@ -114,7 +114,7 @@ func (s *server) changeSecrets(c *call, change func([]store.Binding) ([]store.Bi
 		if !d.servesNewest() {
 			return bad(10215, "Secret edit failed. You attempted to modify a secret, but the latest version of your Worker isn't currently deployed.")
 		}
-		d.source = "secret"
+		d.version.Annotations = map[string]string{"workers/triggered_by": "secret"}
 		d.version.Bindings, err = change(slices.Clone(d.version.Bindings))
 		return err
 	})

@@ -68,7 +68,7 @@ func (s *server) viewVersion(script store.Script, v store.Version) versionView {
 func (s *server) viewWholeVersion(script store.Script, v store.Version) versionView {
 	view := s.viewVersion(script, v)
 	r := &versionResources{Bindings: viewBindings(script.Name, v.Bindings)}
-	r.Script.ETag, r.Script.Handlers, r.Script.NamedHandlers, r.Script.LastDeployedFrom = v.ETag, orEmpty(v.Handlers), orEmpty(v.NamedHandlers), "api"
+	r.Script.ETag, r.Script.Handlers, r.Script.NamedHandlers, r.Script.LastDeployedFrom = v.ETag, orEmpty(v.Handlers), orEmpty(v.NamedHandlers), deployedFrom(script)
 	r.Runtime.CompatibilityDate, r.Runtime.CompatibilityFlags = v.CompatibilityDate, orEmpty(v.CompatibilityFlags)
 	r.Runtime.MigrationTag, r.Runtime.UsageModel = script.MigrationTag, usageModel(v)
 	view.Resources = r
