@@ -74,9 +74,6 @@ type raw struct {
 	body   []byte
 }
 
-// created is a result answered with 201; most of the API says 200.
-type created struct{ result any }
-
 func (s *server) respond(w http.ResponseWriter, r *http.Request, result any, err error) {
 	if err != nil {
 		s.refuse(w, r, err)
@@ -94,8 +91,6 @@ func (s *server) respond(w http.ResponseWriter, r *http.Request, result any, err
 		}
 	case list:
 		writeJSON(w, http.StatusOK, envelope{Success: true, Result: v.items, ResultInfo: v.info})
-	case created:
-		writeJSON(w, http.StatusCreated, envelope{Success: true, Result: v.result})
 	default:
 		writeJSON(w, http.StatusOK, envelope{Success: true, Result: v})
 	}
