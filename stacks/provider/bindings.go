@@ -1,9 +1,9 @@
 package provider
 
 import (
-	"bytes"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/cognomega/edge/internal/cfapi"
 )
@@ -142,12 +142,10 @@ func (b Binding) normal(script string) Binding {
 	return b
 }
 
-// compactJSON is the canonical spelling: no spaces, keys in order. Text that is not JSON stays as it is.
+// compactJSON is the canonical spelling: no spaces, keys in order, numbers as the doubles that a Worker gets. Text that is not JSON stays as it is.
 func compactJSON(in string) string {
-	decoder := json.NewDecoder(bytes.NewReader([]byte(in)))
-	decoder.UseNumber()
 	var value any
-	if decoder.Decode(&value) != nil {
+	if json.Unmarshal([]byte(in), &value) != nil {
 		return in
 	}
 	out, err := json.Marshal(value)
@@ -167,7 +165,7 @@ func inOrderOf(declared, live []Binding) []Binding {
 		if d := rank[a.Name] - rank[b.Name]; d != 0 {
 			return d
 		}
-		return bytes.Compare([]byte(a.Name), []byte(b.Name))
+		return strings.Compare(a.Name, b.Name)
 	})
 	return live
 }
