@@ -93,7 +93,7 @@ func (c *Cloud) listen(token, tokenFile string) error {
 		return err
 	}
 	c.edge = edge.New(edge.Config{Store: c.store, Runtime: lender{c.runtime}, CA: ca, Log: c.cfg.Log.With("part", "edge"), Metrics: c.store.Metrics()})
-	v4 := api.New(api.Config{Store: c.store, Runtime: deployer{c.runtime}, Log: c.cfg.Log.With("part", "api"), AccountID: c.AccountID(), AccountName: c.cfg.AccountName})
+	v4 := api.New(api.Config{Store: c.store, Runtime: api.Workerd(c.runtime), Log: c.cfg.Log.With("part", "api"), AccountID: c.AccountID(), AccountName: c.cfg.AccountName})
 	e := Endpoints{
 		Schema: EndpointsSchema, PID: os.Getpid(), AccountID: c.AccountID(), AccountName: c.cfg.AccountName, Zones: c.zones(),
 		CAFile: filepath.Join(c.cfg.Dir, "ca.pem"), TokenFile: tokenFile, StartedAt: c.cfg.Now().UTC(),

@@ -89,7 +89,7 @@ func exportWorker(ctx context.Context, d *Deps, c *contract.Contract, name strin
 		return nil, err
 	}
 	cfg := wrangler{
-		Schema: "https://unpkg.com/wrangler/config-schema.json", Name: name, Main: main, Date: w.CompatibilityDate,
+		Schema: "node_modules/wrangler/config-schema.json", Name: name, Main: main, Date: w.CompatibilityDate,
 		Flags: w.CompatibilityFlags, Account: env.AccountID, Maps: true, Vars: map[string]string{},
 	}
 	if w.Public {

@@ -13,7 +13,7 @@ import (
 // stackTracker turns the events of a stack's run into one moving line, and keeps what the result needs.
 type stackTracker struct {
 	progress   *term.Progress
-	Steps      []string
+	Policy     string // what the policies were judged on
 	Plan       []platform.StackEvent
 	Drift      []platform.StackEvent
 	Violations []platform.StackEvent
@@ -24,7 +24,9 @@ type stackTracker struct {
 func (s *stackTracker) on(e platform.StackEvent) {
 	switch e.Type {
 	case "step":
-		s.Steps = append(s.Steps, e.Name)
+		if e.Name == "policy" {
+			s.Policy = e.Msg
+		}
 		s.say(stepWords(e), 0, 0)
 	case "plan":
 		s.Plan = append(s.Plan, e)
@@ -38,12 +40,17 @@ func (s *stackTracker) on(e platform.StackEvent) {
 			s.Failures = append(s.Failures, e)
 		}
 	case "diagnostic":
-		if e.Severity == "error" {
+		if e.Severity == "error" && !consequence(e.Message) {
 			s.Failures = append(s.Failures, e)
 		}
 	case "summary":
 		s.Summary = e
 	}
+}
+
+// consequence tells the engine's notes that follow from another resource's failure: they name innocent resources.
+func consequence(message string) bool {
+	return strings.HasPrefix(message, "expected resource operations for") && strings.HasSuffix(message, "none were seen")
 }
 
 func (s *stackTracker) say(what string, done, total int) {

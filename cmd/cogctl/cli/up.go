@@ -120,6 +120,9 @@ func runStack(ctx context.Context, d *Deps, l platform.Layout, n *platform.Conne
 	tracker := &stackTracker{progress: d.Term.Progress("stack   " + run.Verb)}
 	err := platform.Stack(ctx, n, l, run, tracker.on)
 	tracker.progress.Stop()
+	if tracker.Policy != "" {
+		fmt.Fprintf(d.Term.Err(), "policy  %s: %d violations\n", tracker.Policy, len(tracker.Violations))
+	}
 	for _, v := range tracker.Violations {
 		fmt.Fprintf(d.Term.Err(), "policy  ✗ %s: %s\n", v.Title, v.Message)
 	}
@@ -145,7 +148,7 @@ func renderUp(d *Deps, r *upResult) error {
 		blocks = append(blocks, r.Proof.blocks()...)
 	}
 	if r.ca != "" {
-		blocks = append(blocks, term.Line{}, term.Line{term.T("Ready. Try:")},
+		blocks = append(blocks, term.Facts{}, term.Line{term.T("Ready. Try:")},
 			term.Line{term.T("  " + curlLine(r.url, r.ca))}, term.Line{term.T("  bin/cogctl audit routes          bin/cogctl status          make down")})
 	}
 	if err := d.Term.Print(term.Report{Schema: "cogctl/up/v1", Data: r, Blocks: blocks}); err != nil {

@@ -83,7 +83,7 @@ func (r *Runtime) retireShared(old, now *unit) {
 	r.retiring.Add(1)
 	go func() {
 		defer r.retiring.Done()
-		old.retire(r.cfg.Drain)
+		old.retireUntil(r.ctx.Done(), r.cfg.Drain, r.cfg.Settle)
 	}()
 }
 

@@ -17,13 +17,14 @@ const (
 	consumerPause      = 500 * time.Millisecond
 )
 
-// consume delivers a queue's messages to its consumer until ctx ends; then it waits for the batches in hand.
-func (r *Runtime) consume(ctx context.Context, job consumerJob) {
+// consume delivers a queue's messages to its consumer until ctx ends; then it closes left and waits for the batches in hand.
+func (r *Runtime) consume(ctx context.Context, job consumerJob, left chan<- struct{}) {
 	hard, cancel := softly(ctx, r.cfg.Settle)
 	defer cancel()
 	slots := make(chan struct{}, concurrency(job.consumer))
 	var batches sync.WaitGroup
 	defer batches.Wait()
+	defer close(left)
 	for r.awaitBatch(ctx, job) {
 		select {
 		case slots <- struct{}{}:

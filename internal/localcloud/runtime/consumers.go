@@ -18,7 +18,8 @@ type consumerJob struct {
 type runningConsumer struct {
 	job    consumerJob
 	cancel context.CancelFunc
-	done   chan struct{}
+	left   chan struct{} // closed when it takes no more messages
+	done   chan struct{} // closed when its last batch is settled
 }
 
 // runConsumers keeps a consumer running for each queue that has one, as the account's documents change.
@@ -70,7 +71,7 @@ func (r *Runtime) consumerJobs() (map[string]consumerJob, error) {
 	return jobs, err
 }
 
-// reconcile stops consumers that changed or went, waiting for what they have in hand, and starts the missing.
+// reconcile stops consumers that changed or went, and starts the missing. Batches in hand finish beside the successor.
 func (r *Runtime) reconcile(ctx context.Context, running map[string]*runningConsumer, jobs map[string]consumerJob) {
 	for _, id := range sortedKeys(running) {
 		c := running[id]
@@ -78,22 +79,22 @@ func (r *Runtime) reconcile(ctx context.Context, running map[string]*runningCons
 			continue
 		}
 		c.cancel()
+		<-c.left // or it might take the signal that its successor waits for
 		delete(running, id)
-		// Not awaited: its last batches finish beside the successor, each on its own leases.
 	}
 	for _, id := range sortedKeys(jobs) {
 		if running[id] != nil {
 			continue
 		}
 		cctx, cancel := context.WithCancel(ctx)
-		c := &runningConsumer{job: jobs[id], cancel: cancel, done: make(chan struct{})}
+		c := &runningConsumer{job: jobs[id], cancel: cancel, left: make(chan struct{}), done: make(chan struct{})}
 		running[id] = c
 		r.tasks.Add(1)
 		go func() {
 			defer r.tasks.Done()
 			defer close(c.done)
 			defer cancel()
-			r.consume(cctx, c.job)
+			r.consume(cctx, c.job, c.left)
 		}()
 	}
 }

@@ -57,5 +57,15 @@ export default { async fetch(request, env) {
 		b.want("app", "/", "1 default") // always the one server session, cleared in between
 	}
 	b.want("app", "/wrong", "refused")
+	f2 := pgtest.New(t)
+	_, port, err = net.SplitHostPort(f2.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err = strconv.Atoi(port); err != nil {
+		t.Fatal(err)
+	}
+	b.put(store.Hyperdrives, "hd1", store.Hyperdrive{ID: "hd1", Name: "main", Origin: store.HyperdriveOrigin{Scheme: "postgres", Host: host, Port: n, Database: "db", User: "app", Password: "real"}})
+	eventually(t, "the changed configuration is used without a deployment", func() bool { b.want("app", "/", "1 default"); return f2.Count("show") > 0 })
 	b.want("app", "/env", `[false,true,5432,"db"]`)
 }

@@ -33,21 +33,32 @@ type ring struct {
 
 func newLogBook(log *slog.Logger) *logBook { return &logBook{log: log, rings: map[string]*ring{}} }
 
-func (b *logBook) add(script string, l Line) {
+// add keeps a line for each of the scripts that it is about, or may be.
+func (b *logBook) add(unit string, scripts []string, l Line) {
 	b.mu.Lock()
-	r := b.rings[script]
-	if r == nil {
-		r = &ring{}
-		b.rings[script] = r
-	}
-	if len(r.lines) < keptLines {
-		r.lines = append(r.lines, l)
-	} else {
-		r.lines[r.next] = l
-		r.next = (r.next + 1) % keptLines
+	for _, script := range scripts {
+		r := b.rings[script]
+		if r == nil {
+			r = &ring{}
+			b.rings[script] = r
+		}
+		r.add(l)
 	}
 	b.mu.Unlock()
-	b.log.Log(context.Background(), slogLevel(l.Level), l.Text, "script", script)
+	of := unit
+	if len(scripts) == 1 {
+		of = scripts[0]
+	}
+	b.log.Log(context.Background(), slogLevel(l.Level), l.Text, "script", of)
+}
+
+func (r *ring) add(l Line) {
+	if len(r.lines) < keptLines {
+		r.lines = append(r.lines, l)
+		return
+	}
+	r.lines[r.next] = l
+	r.next = (r.next + 1) % keptLines
 }
 
 func slogLevel(level string) slog.Level {
@@ -62,7 +73,7 @@ func slogLevel(level string) slog.Level {
 	return slog.LevelInfo
 }
 
-// Logs are the last n lines of a script, oldest first. The empty name has the lines that workerd wrote about none in particular.
+// Logs are the last n lines of a script, oldest first, with those that workerd wrote about its process as a whole.
 func (r *Runtime) Logs(script string, n int) []Line {
 	b := r.logs
 	b.mu.Lock()

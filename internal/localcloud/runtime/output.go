@@ -66,7 +66,11 @@ func (u *unit) hear(said *spoken, stream, line string) {
 		said.add(text)
 		service = u.scriptIn(text)
 	}
-	u.logs.add(service, Line{Time: l.time(), Level: l.Level, Stream: stream, Text: text})
+	scripts := []string{service}
+	if service == "" {
+		scripts = u.members() // workerd did not say: it may be about any of them
+	}
+	u.logs.add(u.spec.name, scripts, Line{Time: l.time(), Level: l.Level, Stream: stream, Text: text})
 }
 
 // splitMark takes the script's name off a console line.
@@ -109,6 +113,16 @@ func (u *unit) scriptIn(text string) string {
 		}
 	}
 	return ""
+}
+
+func (u *unit) members() []string {
+	names := make([]string, 0, len(u.scripts))
+	for _, service := range sortedKeys(u.scripts) {
+		if u.scripts[service] == service {
+			names = append(names, service)
+		}
+	}
+	return names
 }
 
 // StartError is a script that does not start, in workerd's words.

@@ -36,6 +36,9 @@ func newPaths(dir, run string) (paths, error) {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return paths{}, fault.New(fault.Internal, "make the runtime's folder: %w", err)
 		}
+		if err := os.Chmod(d, 0o700); err != nil { // whoever can enter can speak to every Worker and store
+			return paths{}, fault.New(fault.Internal, "close the runtime's folder to others: %w", err)
+		}
 	}
 	if len(run)+1+longestName > maxSocketPath {
 		if p.run, err = shortRun(run); err != nil {

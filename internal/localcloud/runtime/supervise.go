@@ -123,7 +123,10 @@ func (u *unit) releaser() func() {
 }
 
 // retire gives no more leases, waits for those given, for at most drain, and stops the process.
-func (u *unit) retire(drain time.Duration) {
+func (u *unit) retire(drain time.Duration) { u.retireUntil(nil, drain, drain) }
+
+// retireUntil is retire that is cut short when hurry is closed: then it waits no longer than rest.
+func (u *unit) retireUntil(hurry <-chan struct{}, drain, rest time.Duration) {
 	deadline := time.Now().Add(drain)
 	u.mu.Lock()
 	if u.retired {
@@ -136,11 +139,9 @@ func (u *unit) retire(drain time.Duration) {
 		close(u.idle)
 	}
 	u.mu.Unlock()
-	t := time.NewTimer(drain)
-	defer t.Stop()
-	select {
-	case <-u.idle:
-	case <-t.C:
+	if u.awaitIdle(hurry, drain) {
+		deadline = time.Now().Add(rest)
+		u.awaitIdle(nil, rest)
 	}
 	u.mu.Lock()
 	if u.leases > 0 {
@@ -150,6 +151,19 @@ func (u *unit) retire(drain time.Duration) {
 	u.mu.Unlock()
 	close(u.quit)
 	<-u.done
+}
+
+// awaitIdle waits for the last lease's release or the end of the time; hurried says that neither came first.
+func (u *unit) awaitIdle(hurry <-chan struct{}, drain time.Duration) (hurried bool) {
+	t := time.NewTimer(drain)
+	defer t.Stop()
+	select {
+	case <-u.idle:
+	case <-t.C:
+	case <-hurry:
+		return true
+	}
+	return false
 }
 
 // Bounds of the time between SIGTERM and SIGKILL.

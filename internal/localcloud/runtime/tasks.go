@@ -3,11 +3,13 @@ package runtime
 import (
 	"context"
 	"time"
+
+	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
-// startTasks runs what happens without a request: queue deliveries, cron triggers and the R2 lifecycle rules.
+// startTasks runs what happens without a request: queue deliveries, cron triggers, the R2 lifecycle rules, and changes of databases.
 func (r *Runtime) startTasks() {
-	for _, task := range []func(context.Context){r.runConsumers, r.runCron, r.runLifecycle} {
+	for _, task := range []func(context.Context){r.runConsumers, r.runCron, r.runLifecycle, r.runDatabases} {
 		r.tasks.Add(1)
 		go func() {
 			defer r.tasks.Done()
@@ -31,5 +33,26 @@ func (r *Runtime) runLifecycle(ctx context.Context) {
 				r.cfg.Log.Error("R2 lifecycle rules not applied", "err", err)
 			}
 		}
+	}
+}
+
+// runDatabases gives the processes that use a Hyperdrive configuration its new settings when it changes.
+func (r *Runtime) runDatabases(ctx context.Context) {
+	changed, stop := r.cfg.Store.Watch(store.Hyperdrives)
+	defer stop()
+	for {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+		p, err := r.Prepare(ctx, Change{})
+		if err != nil {
+			if ctx.Err() == nil {
+				r.cfg.Log.Error("change of a Hyperdrive configuration not applied", "err", err)
+			}
+			continue
+		}
+		p.Commit()
 	}
 }
