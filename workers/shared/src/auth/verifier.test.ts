@@ -119,27 +119,39 @@ describe("what is remembered", () => {
     expect(reads()).toBe(2);
   });
 
-  it("refuses a remembered token once it expires", async () => {
+  it("refuses a remembered token once it expires, though its key is fresh", async () => {
     const verifier = new Verifier();
+    const later = now + AUTH.clockSkew + 1;
     const token = await signed({ ...good, exp: now + 1 });
     await verifier.verify(token, scope());
-    await expect(verifier.verify(token, scope(now + AUTH.clockSkew + 1))).rejects.toMatchObject({ code: "token_expired" });
+    await verifier.verify(await signed({ ...good, exp: now + 3600 }), scope(later));
+    await expect(verifier.verify(token, scope(later))).rejects.toMatchObject({ code: "token_expired" });
   });
 
-  it("refuses a remembered token once its key is no longer published", async () => {
+  it.each([
+    ["is no longer published", "k2"],
+    ["id names other material", kid],
+  ])("refuses a remembered token once its key %s", async (_, newId) => {
     const verifier = new Verifier();
+    const later = now + AUTH.gatewayCache;
     const token = await signed(good);
     await verifier.verify(token, scope());
-    await publish(JSON.stringify({ keys: [await publicJwk(await newKeyPair(), "k2")] }));
-    await expect(verifier.verify(token, scope(now + AUTH.gatewayCache))).rejects.toMatchObject({ code: "token_invalid" });
+    const pair = await newKeyPair();
+    await publish(JSON.stringify({ keys: [await publicJwk(pair, newId)] }));
+    // Another caller's token has the new keys loaded before the old token comes again.
+    await verifier.verify(await signed(good, { ...goodHeader, kid: newId }, pair.privateKey), scope(later));
+    await expect(verifier.verify(token, scope(later))).rejects.toMatchObject({ code: "token_invalid" });
   });
 
-  it("refuses a remembered token once its key id names other material", async () => {
+  it("forgets the oldest past its bound, and still verifies it", async () => {
     const verifier = new Verifier();
-    const token = await signed(good);
-    await verifier.verify(token, scope());
-    await publish(JSON.stringify({ keys: [await publicJwk(await newKeyPair(), kid)] }));
-    await expect(verifier.verify(token, scope(now + AUTH.gatewayCache))).rejects.toMatchObject({ code: "token_invalid" });
+    const first = await signed(good);
+    await verifier.verify(first, scope());
+    for (let i = 0; i <= AUTH.maxVerified; i += 64) {
+      await Promise.all(Array.from({ length: 64 }, async (_, j) => verifier.verify(await signed({ ...good, jti: `${i + j}` }), scope())));
+    }
+    expect(verifier.remembered).toBe(AUTH.maxVerified);
+    await expect(verifier.verify(first, scope())).resolves.toBeDefined();
   });
 
   it("finds a key published since with one reload, and bounds reloads for keys that never come", async () => {

@@ -42,6 +42,11 @@ export class Verifier {
     return verified.caller;
   }
 
+  /** How many tokens are remembered; AUTH.maxVerified at most. */
+  get remembered(): number {
+    return this.verified.size;
+  }
+
   private recall(digest: string, scope: Scope): Caller | undefined {
     const entry = this.verified.get(digest);
     if (entry === undefined) {
