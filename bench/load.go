@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cognomega/edge/internal/fault"
+)
+
+type dialer func() (net.Conn, error)
+
+// load is a closed loop: each connection sends the next request when the answer to the last one was read.
+type load struct {
+	dial        dialer
+	request     string
+	connections int
+	requests    int
+}
+
+// run sends all requests and gives the median latency. An answer other than 200 is an error: a fast refusal is no figure.
+func (l load) run() (time.Duration, error) {
+	var (
+		mu   sync.Mutex
+		all  []time.Duration
+		errs = make(chan error, l.connections)
+	)
+	for range l.connections {
+		go func() {
+			took, err := l.one(l.requests / l.connections)
+			mu.Lock()
+			all = append(all, took...)
+			mu.Unlock()
+			errs <- err
+		}()
+	}
+	for range l.connections {
+		if err := <-errs; err != nil {
+			return 0, err
+		}
+	}
+	slices.Sort(all)
+	return all[len(all)/2], nil
+}
+
+func (l load) one(n int) ([]time.Duration, error) {
+	c, err := l.dial()
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "dial: %w", err)
+	}
+	defer c.Close()
+	br := bufio.NewReader(c)
+	took := make([]time.Duration, 0, n)
+	for range n {
+		start := time.Now()
+		if _, err := io.WriteString(c, l.request); err != nil {
+			return nil, fault.New(fault.Unavailable, "send a request: %w", err)
+		}
+		resp, err := http.ReadResponse(br, nil)
+		if err != nil {
+			return nil, fault.New(fault.Unavailable, "read an answer: %w", err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			return nil, fault.New(fault.Unavailable, "answer %d %.200s (%v)", resp.StatusCode, body, err)
+		}
+		took = append(took, time.Since(start))
+	}
+	return took, nil
+}
+
+func get(host, path string, headers ...string) string {
+	request := "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n"
+	for _, h := range headers {
+		request += h + "\r\n"
+	}
+	return request + "\r\n"
+}
