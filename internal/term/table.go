@@ -77,6 +77,7 @@ func (t Rows) heading() []Text {
 
 // wrapped lets lipgloss break long cells so that the table fits.
 func (t Rows) wrapped(c canvas) string {
+	keep := t.unbroken(c.width)
 	gap := lipgloss.Border{Left: " ", Right: " ", Middle: " ", MiddleLeft: " ", MiddleRight: " "}
 	lt := table.New().Border(gap).BorderTop(false).BorderBottom(false).BorderHeader(false).BorderColumn(false).
 		BorderLeft(false).BorderRight(false).Wrap(true).Width(c.width).
@@ -89,6 +90,9 @@ func (t Rows) wrapped(c canvas) string {
 			if col == 0 {
 				s = s.PaddingLeft(2)
 			}
+			if wide := keep[col]; wide > 0 {
+				s = s.Width(wide + s.GetHorizontalPadding())
+			}
 			return s
 		})
 	lt.Headers(upper(t.Columns)...)
@@ -100,6 +104,29 @@ func (t Rows) wrapped(c canvas) string {
 		lt.Row(cells...)
 	}
 	return trimLines(lt.Render())
+}
+
+// leastProse is the narrowest column in which sentences are still readable.
+const leastProse = 24
+
+// unbroken gives every column but the last its natural width, when that leaves room for the last: names and URLs can then be
+// copied whole, and sentences, which stand last, are what is broken. A table too wide for that breaks its long columns.
+func (t Rows) unbroken(width int) []int {
+	wide := make([]int, len(t.Columns))
+	left := width - 2
+	for i := range wide[:len(wide)-1] {
+		wide[i] = lipgloss.Width(t.Columns[i])
+		for _, row := range t.Rows {
+			wide[i] = max(wide[i], lipgloss.Width(row[i].Text))
+		}
+		left -= wide[i] + 2
+	}
+	for i := range wide {
+		if left < leastProse && wide[i] > width/4 {
+			wide[i] = 0 // lipgloss decides about the long ones; the short ones stay whole
+		}
+	}
+	return wide
 }
 
 func upper(names []string) []string {

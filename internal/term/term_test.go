@@ -166,6 +166,24 @@ func TestWideCellsWrapToTheTerminal(t *testing.T) {
 	}
 }
 
+func TestURLsAreNotBroken(t *testing.T) {
+	t.Parallel()
+	const url = "https://api.example.test/api/voice/rooms"
+	tm, out, _ := term.Test(term.Fake{TTY: true, NoColor: true, Width: 90})
+	err := tm.Print(term.Report{Blocks: []term.Block{term.Rows{
+		Columns: []string{"witness url", "public", "because"},
+		Rows:    [][]term.Text{{term.T(url), term.T("yes"), term.T(strings.Repeat("a long reason ", 9))}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, whole := range []string{url, "WITNESS URL", "PUBLIC"} {
+		if !strings.Contains(out.String(), whole) {
+			t.Errorf("%s is broken: %s", whole, out)
+		}
+	}
+}
+
 func TestUnknownChoicesAreRefused(t *testing.T) {
 	t.Parallel()
 	tm, _, _ := term.Test(term.Fake{})
