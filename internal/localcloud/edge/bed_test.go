@@ -18,7 +18,7 @@ import (
 
 // bed is an edge over a real store, with Go servers on unix sockets in place of workerd's processes.
 type bed struct {
-	t       *testing.T
+	t       testing.TB
 	store   *store.Store
 	edge    *edge.Edge
 	workers *workers
@@ -29,7 +29,7 @@ type bed struct {
 	log     *lockedBuilder
 }
 
-func newBed(t *testing.T) *bed {
+func newBed(t testing.TB) *bed {
 	t.Helper()
 	b := &bed{t: t, workers: &workers{addr: map[string][]string{}}, records: &recorder{}, caDir: t.TempDir(), log: &lockedBuilder{}}
 	var err error

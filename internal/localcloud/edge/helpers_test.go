@@ -9,7 +9,7 @@ import (
 )
 
 // socketDir is a folder with a short name: a unix socket's path must fit in 108 bytes, which a test's own folder may not.
-func socketDir(t *testing.T) string {
+func socketDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "edge")
 	if err != nil {
