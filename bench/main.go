@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"os/signal"
@@ -67,15 +68,12 @@ func benchmark(ctx context.Context, t *term.Term) error {
 		return err
 	}
 	defer s.close()
-	all, err := measure(ctx, t, s, o)
-	if err != nil {
-		return err
-	}
-	return report(t, layout.Root, all)
+	all, failed := measure(ctx, t, s, o)
+	return errors.Join(report(t, layout.Root, all), failed)
 }
 
-func measure(ctx context.Context, t *term.Term, s *stage, o options) ([]summary, error) {
-	var all []summary
+// measure runs every scenario that is asked for; one that fails takes no figure of the others away.
+func measure(ctx context.Context, t *term.Term, s *stage, o options) (all []summary, failed error) {
 	for _, sc := range scenarios() {
 		if !o.only.MatchString(sc.name) {
 			continue
@@ -84,13 +82,14 @@ func measure(ctx context.Context, t *term.Term, s *stage, o options) ([]summary,
 		figures, err := sc.run(ctx, s, o)
 		p.Stop()
 		if err != nil {
-			return nil, fault.New(fault.KindOf(err), "scenario %s: %w", sc.name, err)
+			failed = errors.Join(failed, fault.New(fault.KindOf(err), "scenario %s: %w", sc.name, err))
+			continue
 		}
 		for _, f := range figures {
 			all = append(all, summarise(f))
 		}
 	}
-	return all, nil
+	return all, failed
 }
 
 // results is the file that keeps a run, with what the figures depend on.

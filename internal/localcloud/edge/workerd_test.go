@@ -12,6 +12,7 @@ import (
 	"net/textproto"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -69,7 +70,9 @@ func cloud(t *testing.T) *bedClient {
 		t.Fatal(err)
 	}
 	b := &bedClient{t: t, api: e.APIHTTP, token: token, edge: e.EdgeHTTP}
-	b.upload("/accounts/"+e.AccountID+"/workers/scripts/every-kind", everyKind)
+	b.script = "/accounts/" + e.AccountID + "/workers/scripts/every-kind"
+	b.pid = func() int { return pidOf(t, e, token) }
+	b.upload(b.script, everyKind)
 	zone := "/zones/" + e.Zones[0].ID
 	b.post(zone+"/dns_records", map[string]any{"type": "AAAA", "name": "api." + zoneName, "content": "100::", "proxied": true, "ttl": 1})
 	b.post(zone+"/workers/routes", map[string]any{"pattern": "api." + zoneName + "/*", "script": "every-kind"})
@@ -95,6 +98,8 @@ func workerd(t *testing.T) string {
 type bedClient struct {
 	t                *testing.T
 	api, token, edge string
+	script           string     // the API path of the script
+	pid              func() int // of the workerd process that serves it
 }
 
 func (b *bedClient) send(method, path, contentType string, body []byte) {
@@ -230,4 +235,100 @@ func TestRealWorker(t *testing.T) {
 			}
 		}
 	})
+}
+
+// hammer asks for path on its own connections until stop, and gives the number of answers by status, 0 for none.
+func (b *bedClient) hammer(path string, stop <-chan struct{}) <-chan map[int]int {
+	result := make(chan map[int]int, 1)
+	client := b.client()
+	go func() {
+		seen := map[int]int{}
+		defer func() { result <- seen }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			resp, err := client.Post("http://api."+zoneName+path, "text/plain", strings.NewReader("body"))
+			if err != nil {
+				seen[0]++
+				continue
+			}
+			got, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if err != nil || resp.StatusCode == http.StatusOK && string(got) != "body" {
+				seen[0]++
+			}
+			seen[resp.StatusCode]++
+		}
+	}()
+	return result
+}
+
+func TestDeployThroughTheEdgeDropsNothing(t *testing.T) {
+	t.Parallel()
+	b := cloud(t)
+	stop := make(chan struct{})
+	clients := []<-chan map[int]int{b.hammer("/body", stop), b.hammer("/body", stop)}
+	for i := range 5 {
+		b.upload(b.script, everyKind+"// version "+strconv.Itoa(i))
+	}
+	close(stop)
+	for _, c := range clients {
+		if seen := <-c; len(seen) != 1 || seen[http.StatusOK] == 0 {
+			t.Errorf("answers by status: %v", seen)
+		}
+	}
+}
+
+// A POST in flight when its process is killed cannot be repeated, but it must be answered, and the next must be served.
+func TestKilledProcessCostsOnlyWhatWasInFlight(t *testing.T) {
+	t.Parallel()
+	b := cloud(t)
+	stop := make(chan struct{})
+	client := b.hammer("/body", stop)
+	for range 3 {
+		if p, err := os.FindProcess(b.pid()); err == nil {
+			_ = p.Kill()
+		}
+		eventually(t, "served again", func() bool { return b.do("GET", "/url", nil).StatusCode == http.StatusOK })
+	}
+	close(stop)
+	seen := <-client
+	if seen[http.StatusOK] == 0 || seen[0] != 0 || seen[520]+seen[521] > 3 || len(seen) > 3 {
+		t.Errorf("answers by status: %v", seen)
+	}
+}
+
+// pidOf asks the control port for the process that serves the script; it waits while that one restarts.
+func pidOf(t *testing.T, e localcloud.Endpoints, token string) (pid int) {
+	t.Helper()
+	eventually(t, "the process runs", func() bool {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.Control+"/status", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var status struct {
+			Processes []struct {
+				PID     int  `json:"pid"`
+				Serving bool `json:"serving"`
+			} `json:"processes"`
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&status); err != nil {
+			t.Fatal(err)
+		}
+		if len(status.Processes) != 1 || !status.Processes[0].Serving {
+			return false
+		}
+		pid = status.Processes[0].PID
+		return pid != 0
+	})
+	return pid
 }
