@@ -19,6 +19,7 @@ type Server struct {
 	sessions int
 	log      []string
 	waiting  map[uint32]chan struct{} // sessions in pg_sleep, by pid
+	conns    []net.Conn
 }
 
 func New(t *testing.T) *Server {
@@ -37,6 +38,9 @@ func New(t *testing.T) *Server {
 			if err != nil {
 				return
 			}
+			f.mu.Lock()
+			f.conns = append(f.conns, c)
+			f.mu.Unlock()
 			running.Add(1)
 			go func() {
 				defer running.Done()
@@ -45,7 +49,16 @@ func New(t *testing.T) *Server {
 			}()
 		}
 	}()
-	t.Cleanup(func() { _ = l.Close(); running.Wait() })
+	t.Cleanup(func() {
+		_ = l.Close()
+		f.WakeAll()
+		f.mu.Lock()
+		for _, c := range f.conns {
+			_ = c.Close() // a pool that closes later keeps its connections open until then
+		}
+		f.mu.Unlock()
+		running.Wait()
+	})
 	return f
 }
 
