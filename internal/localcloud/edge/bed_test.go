@@ -136,10 +136,10 @@ func (b *bed) client() *http.Client {
 
 // workers is a runtime whose processes are sockets.
 type workers struct {
-	mu     sync.Mutex
-	addr   map[string][]string
-	leased int
-	asked  int
+	mu      sync.Mutex
+	addr    map[string][]string
+	leased  int
+	refusal error
 }
 
 func (w *workers) serve(script, addr string) {
@@ -155,10 +155,19 @@ func (w *workers) retire(script string) {
 	w.addr[script] = w.addr[script][1:]
 }
 
+// refuse makes every Acquire fail.
+func (w *workers) refuse(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refusal = err
+}
+
 func (w *workers) Acquire(_ context.Context, script string) (*edge.Lease, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.asked++
+	if w.refusal != nil {
+		return nil, w.refusal
+	}
 	if len(w.addr[script]) == 0 {
 		return nil, fault.New(fault.NotFound, "script %q does not exist", script)
 	}

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -25,6 +26,7 @@ type exchange struct {
 	status  int // 0 until an answer begins
 	outcome string
 	body    bodyCopy
+	why     string // what kept the runtime from lending a process
 }
 
 // errUnanswered is the end of a connection before the Worker answered.
@@ -53,8 +55,10 @@ func (x *exchange) attempt(fresh bool) error {
 	ctx := x.r.Context()
 	lease, err := x.edge.Runtime.Acquire(ctx, x.owner.script)
 	if err != nil {
+		x.why = err.Error()
 		return err
 	}
+	x.why = ""
 	defer lease.Release()
 	x.version = lease.VersionID
 	c, err := x.edge.pool.get(ctx, address{lease.Network, lease.Addr}, fresh)
@@ -102,7 +106,7 @@ func (x *exchange) giveUp(err error) {
 		x.fail(errEmptyReply)
 	default:
 		x.outcome = outcomeInternal
-		x.fail(errDown)
+		x.fail(errDown.with(cmp.Or(x.why, errDown.detail)))
 	}
 	x.edge.Log.Info("request not answered by its Worker", "script", x.owner.script, "status", x.status, "err", err)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/cognomega/edge/internal/fault"
 )
 
 // dying serves the first n requests by ending the connection without an answer, and is replaced by then.
@@ -141,5 +143,16 @@ func TestAccessLogHasNoQuery(t *testing.T) {
 	eventually(t, "logged", func() bool { return strings.Contains(b.log.String(), "path=/path") })
 	if strings.Contains(b.log.String(), "secret") {
 		t.Error(b.log.String())
+	}
+}
+
+func TestScriptThatDoesNotStartSaysWhy(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.zone("example.com", []string{"example.com"}, "example.com/*", "w")
+	b.worker("w", http.HandlerFunc(mirror))
+	b.workers.refuse(fault.New(fault.Unavailable, "script w does not start: SyntaxError"))
+	if resp := b.get("http://example.com/"); resp.StatusCode != 521 || !strings.Contains(body(t, resp), "SyntaxError") {
+		t.Errorf("status %d", resp.StatusCode)
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
-func TestOwner(t *testing.T) {
-	t.Parallel()
+// ownerBed is an account with every way there is to own a URL, or not to.
+func ownerBed(t *testing.T) *bed {
+	t.Helper()
 	b := newBed(t)
 	b.zone("example.com", []string{"example.com", "api.example.com", "*.wild.example.com", "deep.wild.example.com", "null.example.com", "both.example.com", "own.example.com"},
 		"api.example.com/*", "api",
@@ -35,7 +36,12 @@ func TestOwner(t *testing.T) {
 	b.put(store.Scripts, "quiet", store.Script{Name: "quiet", Deployments: deployed})
 	b.put(store.Scripts, "shown", store.Script{Name: "shown", Previews: true, Deployments: deployed})
 	b.named("api", "secure", "wild", "sub", "domain", "quiet", "shown")
+	return b
+}
 
+func TestOwner(t *testing.T) {
+	t.Parallel()
+	b := ownerBed(t)
 	tests := map[string]struct {
 		url    string
 		status int
