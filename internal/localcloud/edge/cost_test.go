@@ -2,10 +2,14 @@ package edge_test
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
+
+	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
 // BenchmarkRequest is one small request through the edge to a Go server, with that server's and the client's cost in it.
@@ -59,5 +63,32 @@ func BenchmarkWebSocket(b *testing.B) {
 		if _, err := io.ReadFull(br, echo); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkChange is the first request after a change among 10,000 routes, which compiles the table.
+func BenchmarkChange(b *testing.B) {
+	bed := newBed(b)
+	bed.zone("example.com", []string{"example.com"}, "example.com/*", "hello")
+	bed.worker("hello", http.NotFoundHandler())
+	err := bed.store.Update(func(tx *store.Tx) error {
+		for i := range 10_000 {
+			id := fmt.Sprintf("%032x", i)
+			r := store.Route{ID: id, ZoneID: "example.com", Pattern: fmt.Sprintf("h%d.example.com/p%d/*", i%100, i), Script: "hello"}
+			if err := tx.Put(store.Routes, "example.com/"+id, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	req := httptest.NewRequest(http.MethodGet, "http://nobody.example.com/", nil)
+	for b.Loop() {
+		b.StopTimer()
+		bed.record("example.com", "other.example.com", true)
+		b.StartTimer()
+		bed.edge.Handler().ServeHTTP(httptest.NewRecorder(), req)
 	}
 }

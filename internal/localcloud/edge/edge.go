@@ -46,11 +46,14 @@ type Edge struct {
 	pool    *pool
 	tunnels tunnels
 
-	changed   <-chan struct{}
-	stopWatch func()
-	rebuild   sync.Mutex
-	building  atomic.Bool
-	current   atomic.Pointer[table]
+	changed       <-chan struct{}
+	routesChanged <-chan struct{}
+	stopWatch     func()
+	current       atomic.Pointer[table]
+	behind        atomic.Bool // current may not show the last change that was signalled
+	rebuild       sync.Mutex  // guards the two below
+	missed        bool
+	missedRoutes  bool
 }
 
 // New makes an edge that is ready to serve; Close it when its servers have shut down.
@@ -66,7 +69,10 @@ func New(cfg Config) *Edge {
 		t, err := e.table()
 		return err == nil && t.knows(host)
 	})
-	e.changed, e.stopWatch = cfg.Store.Watch(watched...)
+	var stopAll, stopRoutes func()
+	e.changed, stopAll = cfg.Store.Watch(watched...)
+	e.routesChanged, stopRoutes = cfg.Store.Watch(watchedRoutes...)
+	e.stopWatch = func() { stopAll(); stopRoutes() }
 	return e
 }
 
@@ -82,30 +88,45 @@ func (e *Edge) Close() error {
 }
 
 // table is compiled by the first request after a change. The store signals before its Update returns, so who changed a
-// route through the API meets the new table with the next request. A failed read keeps the table that is there.
+// route through the API meets the new table with the next request. A failed read keeps the table that is there, and the
+// next request tries again.
 func (e *Edge) table() (*table, error) {
-	if t := e.current.Load(); t != nil && len(e.changed) == 0 && !e.building.Load() {
+	if t := e.current.Load(); t != nil && len(e.changed) == 0 && !e.behind.Load() {
 		return t, nil
 	}
 	e.rebuild.Lock()
 	defer e.rebuild.Unlock()
-	e.building.Store(true)
-	defer e.building.Store(false)
-	select {
-	case <-e.changed:
-	default:
-		if t := e.current.Load(); t != nil {
-			return t, nil
+	e.behind.Store(true) // before the signal is taken, so that nobody slips through in between
+	e.missed = taken(e.changed) || e.missed
+	e.missedRoutes = taken(e.routesChanged) || e.missedRoutes
+	t := e.current.Load()
+	if t == nil || e.missed {
+		reuse := t
+		if e.missedRoutes {
+			reuse = nil
 		}
-	}
-	t, err := readTable(e.Store, e.Log)
-	if err == nil {
+		made, err := readTable(e.Store, reuse, e.Log)
+		if err != nil {
+			e.Log.Error("route table is stale", "err", err)
+			if t != nil {
+				return t, nil
+			}
+			return nil, err
+		}
+		t = made
 		e.current.Store(t)
-		return t, nil
 	}
-	e.Log.Error("route table is stale", "err", err)
-	if old := e.current.Load(); old != nil {
-		return old, nil
+	e.missed, e.missedRoutes = false, false
+	e.behind.Store(false)
+	return t, nil
+}
+
+// taken takes a signal that is there.
+func taken(signal <-chan struct{}) bool {
+	select {
+	case <-signal:
+		return true
+	default:
+		return false
 	}
-	return nil, err
 }

@@ -14,7 +14,7 @@ type route struct {
 
 // routeIndex answers which route of one zone owns a URL. It is immutable once built.
 type routeIndex struct {
-	ranked []route           // best first
+	ranked []*route          // best first
 	hosts  radix[hostRoutes] // by hostname, read backwards
 }
 
@@ -35,7 +35,10 @@ type match struct {
 }
 
 func buildRoutes(routes []route) *routeIndex {
-	x := &routeIndex{ranked: slices.Clone(routes)}
+	x := &routeIndex{ranked: make([]*route, len(routes))}
+	for i := range routes {
+		x.ranked[i] = &routes[i]
+	}
 	slices.SortFunc(x.ranked, byRank)
 	for rank := range x.ranked {
 		x.add(rank)
@@ -45,7 +48,7 @@ func buildRoutes(routes []route) *routeIndex {
 
 // byRank orders by specificity, then as miniflare does by the longer text. Cloudflare documents nothing for the second
 // step; the rest only makes the order total.
-func byRank(a, b route) int {
+func byRank(a, b *route) int {
 	return cmp.Or(
 		cmp.Compare(b.specificity, a.specificity),
 		cmp.Compare(len(b.text), len(a.text)),
@@ -55,7 +58,7 @@ func byRank(a, b route) int {
 }
 
 func (x *routeIndex) add(rank int) {
-	r := &x.ranked[rank]
+	r := x.ranked[rank]
 	host := x.hosts.at(reverse(r.host))
 	paths := &host.exact
 	if r.anyPrefix {
@@ -104,9 +107,9 @@ func (x *routeIndex) decide(p podium) match {
 	if p.first < 0 {
 		return match{}
 	}
-	m := match{route: &x.ranked[p.first]}
+	m := match{route: x.ranked[p.first]}
 	if p.second >= 0 {
-		next := &x.ranked[p.second]
+		next := x.ranked[p.second]
 		if next.specificity == m.route.specificity && next.script != m.route.script {
 			m.tie = next
 		}

@@ -14,7 +14,9 @@ import (
 // workersDev is the domain under which every account has its subdomain.
 const workersDev = "workers.dev"
 
-// watched are the collections that decide who owns a URL.
+// watched are the collections that decide who owns a URL; of those, watchedRoutes decide what the route indexes hold.
+var watchedRoutes = []store.Collection{store.Zones, store.Routes}
+
 var watched = []store.Collection{store.Zones, store.DNSRecords, store.Routes, store.Domains, store.Scripts, store.Settings}
 
 // table says who owns a URL. It is immutable, and replaced as a whole when the account changes.
@@ -42,11 +44,12 @@ type scriptFacts struct {
 	} `json:"deployments"`
 }
 
-// readTable compiles the account's documents. A route that does not parse owns nothing and is reported.
-func readTable(s *store.Store, log *slog.Logger) (*table, error) {
+// readTable compiles the account's documents. A route that does not parse owns nothing and is reported. Indexes of the
+// routes are taken over from old, which is nil when routes have changed: a deploy need not parse 10,000 patterns again.
+func readTable(s *store.Store, old *table, log *slog.Logger) (*table, error) {
 	t := &table{zones: map[string]*zone{}, domains: map[string]string{}, scripts: map[string]scriptFacts{}}
 	err := s.View(func(tx *store.Tx) error {
-		return errors.Join(t.readScripts(tx), t.readSubdomain(tx), t.readDomains(tx), t.readZones(tx, log))
+		return errors.Join(t.readScripts(tx), t.readSubdomain(tx), t.readDomains(tx), t.readZones(tx, old, log))
 	})
 	return t, err
 }
@@ -82,7 +85,7 @@ func (t *table) readDomains(tx *store.Tx) error {
 	return err
 }
 
-func (t *table) readZones(tx *store.Tx, log *slog.Logger) error {
+func (t *table) readZones(tx *store.Tx, old *table, log *slog.Logger) error {
 	zones, err := store.All[store.Zone](tx, store.Zones, "")
 	if err != nil {
 		return err
@@ -92,17 +95,19 @@ func (t *table) readZones(tx *store.Tx, log *slog.Logger) error {
 		if err != nil {
 			return err
 		}
-		routes, err := readRoutes(tx, z, log)
-		if err != nil {
+		name := strings.ToLower(z.Name)
+		made := &zone{name: name, names: indexNames(records)}
+		if old != nil && old.zones[name] != nil {
+			made.routes = old.zones[name].routes
+		} else if made.routes, err = readRoutes(tx, z, log); err != nil {
 			return err
 		}
-		name := strings.ToLower(z.Name)
-		t.zones[name] = &zone{name: name, names: indexNames(records), routes: buildRoutes(routes)}
+		t.zones[name] = made
 	}
 	return nil
 }
 
-func readRoutes(tx *store.Tx, z store.Zone, log *slog.Logger) ([]route, error) {
+func readRoutes(tx *store.Tx, z store.Zone, log *slog.Logger) (*routeIndex, error) {
 	var routes []route
 	err := tx.Each(store.Routes, z.ID+"/", func(id string, raw []byte) error {
 		var doc store.Route
@@ -117,7 +122,7 @@ func readRoutes(tx *store.Tx, z store.Zone, log *slog.Logger) ([]route, error) {
 		routes = append(routes, route{Pattern: p, id: doc.ID, script: doc.Script})
 		return nil
 	})
-	return routes, err
+	return buildRoutes(routes), err
 }
 
 // zoneOf is the zone with the longest name that host lies in.

@@ -170,3 +170,21 @@ func TestUpgradeToAnythingElseIsNotPassedOn(t *testing.T) {
 		t.Errorf("status %d", resp.StatusCode)
 	}
 }
+
+func TestWebSocketOverTLS(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.zone("example.localhost", []string{"example.localhost"}, "example.localhost/ws*", "echo")
+	b.worker("echo", http.HandlerFunc(echo))
+	c, _, err := websocket.Dial(t.Context(), "wss://example.localhost/ws", &websocket.DialOptions{HTTPClient: tlsBed(t, b, "http/1.1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	_ = c.Write(t.Context(), websocket.MessageText, []byte("over TLS"))
+	if _, got, err := c.Read(t.Context()); err != nil || string(got) != "over TLS" {
+		t.Errorf("%q, %v", got, err)
+	}
+	_ = c.CloseNow()
+	eventually(t, "lease is given back", func() bool { return b.workers.held() == 0 })
+}
