@@ -76,24 +76,24 @@ func (s *stage) close() {
 	_ = os.RemoveAll(s.dir)
 }
 
-// call sends an API request; the answer must be a success.
-func (s *stage) call(ctx context.Context, method, path, contentType string, body []byte) error {
+// call sends an API request and gives the answer, which must be a success.
+func (s *stage) call(ctx context.Context, method, path, contentType string, body []byte) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, s.endpoints.APIHTTP+path, bytes.NewReader(body))
 	if err != nil {
-		return fault.New(fault.Internal, "make a request: %w", err)
+		return nil, fault.New(fault.Internal, "make a request: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+s.token)
 	req.Header.Set("Content-Type", contentType)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fault.New(fault.Unavailable, "call the API: %w", err)
+		return nil, fault.New(fault.Unavailable, "call the API: %w", err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
-		return fault.New(fault.Unavailable, "%s %s: %d %.300s", method, path, resp.StatusCode, answer)
+		return nil, fault.New(fault.Unavailable, "%s %s: %d %.300s", method, path, resp.StatusCode, answer)
 	}
-	return nil
+	return answer, nil
 }
 
 func (s *stage) callJSON(ctx context.Context, method, path string, v any) error {
@@ -101,7 +101,8 @@ func (s *stage) callJSON(ctx context.Context, method, path string, v any) error 
 	if err != nil {
 		return fault.New(fault.Internal, "encode a request: %w", err)
 	}
-	return s.call(ctx, method, path, "application/json", body)
+	_, err = s.call(ctx, method, path, "application/json", body)
+	return err
 }
 
 // deploy uploads a one-file Worker and gives it a hostname of the zone.
@@ -123,7 +124,7 @@ func (s *stage) deploy(ctx context.Context, name, code string) (host string, err
 		}
 	}
 	_ = w.Close() // a buffer takes everything
-	if err := s.call(ctx, http.MethodPut, "/accounts/"+s.endpoints.AccountID+"/workers/scripts/"+name, w.FormDataContentType(), body.Bytes()); err != nil {
+	if _, err := s.call(ctx, http.MethodPut, "/accounts/"+s.endpoints.AccountID+"/workers/scripts/"+name, w.FormDataContentType(), body.Bytes()); err != nil {
 		return "", err
 	}
 	zone := s.endpoints.Zones[0]

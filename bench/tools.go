@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -127,6 +128,13 @@ func auditRoutes(ctx context.Context, s *stage, o options) ([]figure, error) {
 	path := "/accounts/" + s.endpoints.AccountID + "/workers/scripts/bench-routes/routes"
 	if err := s.callJSON(ctx, http.MethodPut, path, wanted); err != nil {
 		return nil, err
+	}
+	held, err := s.call(ctx, http.MethodGet, "/zones/"+s.endpoints.Zones[0].ID+"/workers/routes", "application/json", nil)
+	if err != nil {
+		return nil, err
+	}
+	if n := bytes.Count(held, []byte(`"pattern"`)); n < total {
+		return nil, fault.New(fault.Inconclusive, "the account lists %d routes, wanted %d", n, total)
 	}
 	f := figure{Name: "cogctl audit routes, 10,000 routes", Against: "a budget", Unit: "s", Bound: 2}
 	for range o.rounds {
