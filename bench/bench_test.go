@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"net/http"
 	"os"
@@ -90,12 +91,12 @@ func TestChildrenAndCPU(t *testing.T) {
 func TestLoadCountsOnlyGoodAnswers(t *testing.T) {
 	t.Parallel()
 	for status, good := range map[string]bool{"200 OK": true, "503 Busy": false} {
-		dial := func() (net.Conn, error) {
+		dial := func(context.Context) (net.Conn, error) {
 			client, server := net.Pipe()
 			go answerAll(server, status)
 			return client, nil
 		}
-		p50, err := load{dial: dial, request: get("x.test", "/", "A: b"), connections: 2, requests: 10}.run()
+		p50, err := load{dial: dial, request: get("x.test", "/", "A: b"), connections: 2, requests: 10}.run(t.Context())
 		if (err == nil) != good || good && p50 <= 0 {
 			t.Errorf("%s: %v, %v", status, p50, err)
 		}

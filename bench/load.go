@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -12,7 +13,7 @@ import (
 	"github.com/cognomega/edge/internal/fault"
 )
 
-type dialer func() (net.Conn, error)
+type dialer func(ctx context.Context) (net.Conn, error)
 
 // load is a closed loop: each connection sends the next request when the answer to the last one was read.
 type load struct {
@@ -23,7 +24,7 @@ type load struct {
 }
 
 // run sends all requests and gives the median latency. An answer other than 200 is an error: a fast refusal is no figure.
-func (l load) run() (time.Duration, error) {
+func (l load) run(ctx context.Context) (time.Duration, error) {
 	var (
 		mu   sync.Mutex
 		all  []time.Duration
@@ -31,7 +32,7 @@ func (l load) run() (time.Duration, error) {
 	)
 	for range l.connections {
 		go func() {
-			took, err := l.one(l.requests / l.connections)
+			took, err := l.one(ctx, l.requests/l.connections)
 			mu.Lock()
 			all = append(all, took...)
 			mu.Unlock()
@@ -47,12 +48,12 @@ func (l load) run() (time.Duration, error) {
 	return all[len(all)/2], nil
 }
 
-func (l load) one(n int) ([]time.Duration, error) {
-	c, err := l.dial()
+func (l load) one(ctx context.Context, n int) ([]time.Duration, error) {
+	c, err := l.dial(ctx)
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "dial: %w", err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	br := bufio.NewReader(c)
 	took := make([]time.Duration, 0, n)
 	for range n {
@@ -65,6 +66,7 @@ func (l load) one(n int) ([]time.Duration, error) {
 			return nil, fault.New(fault.Unavailable, "read an answer: %w", err)
 		}
 		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
 		if err != nil || resp.StatusCode != http.StatusOK {
 			return nil, fault.New(fault.Unavailable, "answer %d %.200s (%v)", resp.StatusCode, body, err)
 		}

@@ -30,12 +30,12 @@ const (
 // cost is the CPU time of a request, in ms, and the median latency.
 type cost struct{ goCPU, workerd, p50 float64 }
 
-func (s *stage) cost(l load) (cost, error) {
+func (s *stage) cost(ctx context.Context, l load) (cost, error) {
 	before, err := measureCPU(s.endpoints.PID)
 	if err != nil {
 		return cost{}, err
 	}
-	p50, err := l.run()
+	p50, err := l.run(ctx)
 	if err != nil {
 		return cost{}, err
 	}
@@ -70,7 +70,7 @@ func gateway(ctx context.Context, s *stage, o options) ([]figure, error) {
 	for round := range o.rounds + 1 {
 		costs := map[string]cost{}
 		for _, name := range []string{"hello", "binding", "token"} {
-			if costs[name], err = s.cost(loads[name]); err != nil {
+			if costs[name], err = s.cost(ctx, loads[name]); err != nil {
 				return nil, err
 			}
 		}
@@ -93,7 +93,7 @@ func edgeCost(ctx context.Context, s *stage, o options) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	direct, err := s.socketOf(helloText)
+	direct, err := s.socketOf(ctx, helloText)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func edgeCost(ctx context.Context, s *stage, o options) ([]figure, error) {
 		}
 		var costs [4]cost
 		for i, l := range []load{at(s.edge, connections), at(s.edgeTLS(hello), connections), at(s.edge, 1), at(direct, 1)} {
-			if costs[i], err = s.cost(l); err != nil {
+			if costs[i], err = s.cost(ctx, l); err != nil {
 				return nil, err
 			}
 		}
@@ -132,7 +132,7 @@ func webSocket(ctx context.Context, s *stage, o options) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	direct, err := s.socketOf(echoText)
+	direct, err := s.socketOf(ctx, echoText)
 	if err != nil {
 		return nil, err
 	}
@@ -158,11 +158,11 @@ func webSocket(ctx context.Context, s *stage, o options) ([]figure, error) {
 
 // echoes is the median round trip of n messages, one after the other.
 func echoes(ctx context.Context, dial dialer, host string, n int) (time.Duration, error) {
-	c, _, err := websocket.Dial(ctx, "ws://"+host+"/", &websocket.DialOptions{HTTPClient: clientOver(dial)})
+	c, _, err := websocket.Dial(ctx, "ws://"+host+"/", &websocket.DialOptions{HTTPClient: clientOver(dial)}) //nolint:bodyclose // the connection is the body
 	if err != nil {
 		return 0, fault.New(fault.Unavailable, "open a WebSocket: %w", err)
 	}
-	defer c.CloseNow()
+	defer func() { _ = c.CloseNow() }()
 	message := []byte(strings.Repeat("x", 64))
 	took := make([]float64, 0, n)
 	for range n {

@@ -136,49 +136,46 @@ func (s *stage) deploy(ctx context.Context, name, code string) (host string, err
 	return host, s.callJSON(ctx, http.MethodPost, "/zones/"+zone.ID+"/workers/routes", map[string]any{"pattern": host + "/*", "script": name})
 }
 
-func (s *stage) edge() (net.Conn, error) { return net.Dial("tcp", s.endpoints.EdgeHTTP) }
+func (s *stage) edge(ctx context.Context) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", s.endpoints.EdgeHTTP)
+}
 
 // edgeTLS dials as a client that trusts the account's root does.
 func (s *stage) edgeTLS(host string) dialer {
-	return func() (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
 		pem, err := os.ReadFile(s.endpoints.CAFile)
 		if err != nil {
 			return nil, err
 		}
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM(pem)
-		return tls.Dial("tcp", s.endpoints.EdgeHTTPS, &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS13})
+		d := tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS13}}
+		return d.DialContext(ctx, "tcp", s.endpoints.EdgeHTTPS)
 	}
 }
 
 // socketOf finds the socket at which workerd itself serves a Worker, by what it answers.
-func (s *stage) socketOf(answer string) (dialer, error) {
+func (s *stage) socketOf(ctx context.Context, answer string) (dialer, error) {
 	paths, err := filepath.Glob(filepath.Join(s.dir, "run", "*.sock"))
 	if err != nil {
 		return nil, fault.New(fault.Internal, "list sockets: %w", err)
 	}
 	for _, path := range paths {
-		dial := func() (net.Conn, error) {
-			c, err := net.Dial("unix", path)
-			if err == nil {
-				_ = c.SetDeadline(time.Now().Add(5 * time.Minute)) // a socket of another kind may never answer
-			}
-			return c, err
-		}
-		if ask(dial, answer) {
+		dial := func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "unix", path) }
+		if ask(ctx, dial, answer) {
 			return dial, nil
 		}
 	}
 	return nil, fault.New(fault.NotFound, "none of %d sockets in %s answers %q", len(paths), s.dir, answer)
 }
 
-func ask(dial dialer, answer string) bool {
-	c, err := dial()
+func ask(ctx context.Context, dial dialer, answer string) bool {
+	c, err := dial(ctx)
 	if err != nil {
 		return false
 	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Second))
+	defer func() { _ = c.Close() }()
+	_ = c.SetDeadline(time.Now().Add(time.Second)) // a socket of another kind may never answer
 	if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"); err != nil {
 		return false
 	}

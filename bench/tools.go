@@ -18,7 +18,7 @@ import (
 const settle = 8 * time.Second
 
 func clientOver(dial dialer) *http.Client {
-	return &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return dial() }}}
+	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}}
 }
 
 // idle adds up what all processes of the platform hold once they have nothing to do.

@@ -18,7 +18,7 @@ func (n *radix[T]) at(key string) *T {
 		if i < 0 {
 			kid := &radix[T]{label: key}
 			n.first, n.kids = n.first+key[:1], append(n.kids, kid)
-			n, key = kid, ""
+			n = kid
 			break
 		}
 		kid := n.kids[i]

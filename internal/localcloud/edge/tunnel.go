@@ -113,7 +113,7 @@ func pass(dst, src net.Conn, early *bufio.Reader) {
 			continue
 		}
 		half, ok := dst.(interface{ CloseWrite() error })
-		if err != io.EOF || !ok || half.CloseWrite() != nil {
+		if !errors.Is(err, io.EOF) || !ok || half.CloseWrite() != nil {
 			_ = dst.Close()
 		}
 		return
