@@ -114,11 +114,13 @@ func Undecided(summary string, evidence any) Result {
 	return Result{Verdict: Inconclusive, Summary: summary, Findings: []Finding{}, Evidence: evidence}
 }
 
-// Check is one promise that can be looked at. Run returns an error only when it could not look.
+// Check is one promise that can be looked at. Run returns an error only when it could not look; what it returns otherwise is
+// what Judge derives from the evidence.
 type Check struct {
 	Name  string // names its proof file
 	Title string // what holds when it passes
 	Run   func(context.Context, *Target) (Result, error)
+	Judge Judge
 }
 
 // Err turns a verdict into what decides the exit code; a pass has none. The kind is bare: the report has said the rest.

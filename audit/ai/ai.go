@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/internal/fault"
@@ -16,7 +17,7 @@ const path = "/api/ai/binding"
 
 // Check says that GET /api/ai/binding answers exactly {"ai_bound":true}.
 func Check() audit.Check {
-	return audit.Check{Name: "ai-binding", Title: "GET /api/ai/binding is ai_bound", Run: run}
+	return audit.Check{Name: "ai-binding", Title: "GET /api/ai/binding is ai_bound", Run: run, Judge: audit.Rejudge(judge)}
 }
 
 // Evidence is the raw answer.
@@ -40,8 +41,14 @@ func run(ctx context.Context, t *audit.Target) (audit.Result, error) {
 	if err != nil {
 		return audit.Result{}, audit.Unreachable(http.MethodGet, t.URL(path), err)
 	}
-	seen := Evidence{URL: t.PublicURL(path), Status: res.StatusCode, Body: audit.ScrubText(string(body))}
-	if bound(res.StatusCode, body) {
+	return judge(t, Evidence{URL: t.PublicURL(path), Status: res.StatusCode, Body: audit.ScrubText(strings.ToValidUTF8(string(body), "\uFFFD"))})
+}
+
+func judge(t *audit.Target, seen Evidence) (audit.Result, error) {
+	if want := t.PublicURL(path); seen.URL != want {
+		return audit.Result{}, audit.Misfit("it is an answer of %s, not of %s", seen.URL, want)
+	}
+	if bound(seen.Status, seen.Body) {
 		return audit.Conclude(fmt.Sprintf("%d %s", seen.Status, seen.Body), nil, seen), nil
 	}
 	return audit.Conclude(fmt.Sprintf("answers %d", seen.Status), []audit.Finding{{
@@ -52,7 +59,7 @@ func run(ctx context.Context, t *audit.Target) (audit.Result, error) {
 }
 
 // bound wants the one member and nothing beside it.
-func bound(status int, body []byte) bool {
+func bound(status int, body string) bool {
 	var doc map[string]any
-	return status == http.StatusOK && json.Unmarshal(body, &doc) == nil && len(doc) == 1 && doc["ai_bound"] == true
+	return status == http.StatusOK && json.Unmarshal([]byte(body), &doc) == nil && len(doc) == 1 && doc["ai_bound"] == true
 }

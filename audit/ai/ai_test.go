@@ -8,6 +8,7 @@ import (
 
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/audit/ai"
+	"github.com/cognomega/edge/audit/audittest"
 )
 
 func TestBinding(t *testing.T) {
@@ -37,10 +38,12 @@ func TestBinding(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := ai.Check().Run(t.Context(), &audit.Target{Hostname: "api.example.test", BaseURL: base, HTTP: server.Client()})
+			target := &audit.Target{Hostname: "api.example.test", BaseURL: base, HTTP: server.Client()}
+			r, err := ai.Check().Run(t.Context(), target)
 			if err != nil || r.Verdict != tt.want {
 				t.Fatalf("%v %+v", err, r)
 			}
+			audittest.Rejudge(t, ai.Check(), target, r)
 			if r.Verdict == audit.Fail && r.Findings[0].URL != "https://api.example.test/api/ai/binding" {
 				t.Errorf("names %s", r.Findings[0].URL)
 			}

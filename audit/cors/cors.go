@@ -25,7 +25,7 @@ const probed = "X-Cogctl-Not-Allowed"
 
 // Check says that every public path answers a preflight as the contract has it, to allowed origins alone.
 func Check() audit.Check {
-	return audit.Check{Name: "preflight", Title: "preflight 204 on every public path", Run: run}
+	return audit.Check{Name: "preflight", Title: "preflight 204 on every public path", Run: run, Judge: audit.Rejudge(rejudge)}
 }
 
 // Exchange is one request and what of its answer is judged.
@@ -47,12 +47,30 @@ type Evidence struct {
 }
 
 func run(ctx context.Context, t *audit.Target) (audit.Result, error) {
-	if len(t.Origins) == 0 {
-		return audit.Undecided("the environment allows no origin, so no preflight can be told right from wrong", nil), nil
-	}
 	exchanges := plan(t)
 	if err := send(ctx, t, exchanges); err != nil {
 		return audit.Result{}, err
+	}
+	return conclude(t, exchanges), nil
+}
+
+// rejudge judges kept answers, after seeing that they answer what would be asked: an answer left out could be the wrong one.
+func rejudge(t *audit.Target, e Evidence) (audit.Result, error) {
+	asked := plan(t)
+	if len(asked) != len(e.Exchanges) {
+		return audit.Result{}, audit.Misfit("it holds %d answers, want %d", len(e.Exchanges), len(asked))
+	}
+	for i, x := range e.Exchanges {
+		if want := asked[i]; x.Method != want.Method || x.Path != want.Path || x.Origin != want.Origin || x.Allowed != want.Allowed {
+			return audit.Result{}, audit.Misfit("answer %d is of %s %s from %s, want %s %s from %s", i, x.Method, x.Path, x.Origin, want.Method, want.Path, want.Origin)
+		}
+	}
+	return conclude(t, e.Exchanges), nil
+}
+
+func conclude(t *audit.Target, exchanges []Exchange) audit.Result {
+	if len(t.Origins) == 0 {
+		return audit.Undecided("the environment allows no origin, so no preflight can be told right from wrong", Evidence{Exchanges: []Exchange{}})
 	}
 	var all []fact
 	for _, x := range exchanges {
@@ -60,7 +78,7 @@ func run(ctx context.Context, t *audit.Target) (audit.Result, error) {
 	}
 	paths := t.Contract.PublicPaths()
 	summary := fmt.Sprintf("%d paths, %d preflights and %d reads from %d origins", len(paths), count(exchanges, http.MethodOptions), count(exchanges, http.MethodGet), origins(exchanges))
-	return audit.Conclude(summary, group(t, all), Evidence{len(paths), origins(exchanges), exchanges}), nil
+	return audit.Conclude(summary, group(t, all), Evidence{len(paths), origins(exchanges), exchanges})
 }
 
 func count(xs []Exchange, method string) int {
@@ -83,6 +101,9 @@ func origins(xs []Exchange) int {
 
 // plan is a preflight for every path, alias and origin, and a plain read of what may be read without side effects.
 func plan(t *audit.Target) []Exchange {
+	if len(t.Origins) == 0 {
+		return nil
+	}
 	foreign := lookalikes(t.Origins)
 	var xs []Exchange
 	for _, path := range t.Contract.PublicPaths() {

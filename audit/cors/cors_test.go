@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/audit/audittest"
 	"github.com/cognomega/edge/audit/cors"
 	"github.com/cognomega/edge/contract"
 )
@@ -60,6 +61,7 @@ func check(t *testing.T, fault func(http.Header, *http.Request) int) audit.Resul
 	if err != nil {
 		t.Fatal(err)
 	}
+	audittest.Rejudge(t, cors.Check(), target, result)
 	return result
 }
 

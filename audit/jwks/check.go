@@ -2,7 +2,6 @@ package jwks
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,44 +12,78 @@ import (
 
 // Check says that the key set is published, is sound, and verifies a token made a moment ago.
 func Check() audit.Check {
-	return audit.Check{Name: "jwks", Title: "JWKS serves keys, verifies a new token", Run: run}
+	return audit.Check{Name: "jwks", Title: "JWKS serves keys, verifies a new token", Run: run, Judge: audit.Rejudge(judge)}
 }
 
-// Evidence is the published document, and the token that was verified without its signature.
-type Evidence struct {
-	JWKS  json.RawMessage `json:"jwks,omitempty"`
-	Set   *Set            `json:"set,omitempty"`
-	Token *Token          `json:"token,omitempty"`
-}
+const guestPath = "/auth/guest"
 
 func run(ctx context.Context, t *audit.Target) (audit.Result, error) {
-	set, err := Fetch(ctx, t)
-	if err != nil {
-		return finding(t, Path, "jwks_missing", err)
-	}
-	evidence := Evidence{JWKS: set.raw, Set: set}
-	findings := set.Judge(t.Contract.Auth)
-	text, err := Guest(ctx, t)
-	if err != nil {
-		return finding(t, "/auth/guest", "guest_refused", err)
-	}
-	token, wrong, err := Inspect(text, set, Rules{Auth: t.Contract.Auth, Issuer: t.Issuer, Now: t.Now(), URL: t.PublicURL("/auth/guest")})
+	e, err := see(ctx, t)
 	if err != nil {
 		return audit.Result{}, err
 	}
-	evidence.Token = &token
+	return judge(t, e)
+}
+
+// see asks for the key set, and for a token when there is a set to verify it with.
+func see(ctx context.Context, t *audit.Target) (Evidence, error) {
+	e := Evidence{At: t.Now().UTC()}
+	res, err := send(ctx, t, "GET", Path, nil)
+	if err != nil {
+		return e, err
+	}
+	e.JWKS = keep(t.PublicURL(Path), res)
+	set, err := e.JWKS.set()
+	if err != nil {
+		return e, nil //nolint:nilerr // an answer that is no key set is evidence, not an error
+	}
+	if res, err = send(ctx, t, "POST", guestPath, nil, []byte("{}")...); err != nil {
+		return e, err
+	}
+	text, err := tokenOf(t, guestPath, res)
+	guest := keep(t.PublicURL(guestPath), withoutToken(res, text))
+	e.Guest = &guest
+	if err != nil {
+		return e, nil //nolint:nilerr // a refusal is evidence too
+	}
+	e.Token, err = keepToken(text, set, t.Contract.Auth)
+	return e, err
+}
+
+func judge(t *audit.Target, e Evidence) (audit.Result, error) {
+	if err := e.fits(t); err != nil {
+		return audit.Result{}, err
+	}
+	set, err := e.JWKS.set()
+	if err != nil {
+		return finding(t, e, Path, "jwks_missing", err)
+	}
+	if e.Guest == nil {
+		return audit.Result{}, audit.Misfit("it holds a key set and no answer of %s", guestPath)
+	}
+	if _, err := tokenOf(t, guestPath, e.Guest.answer()); err != nil {
+		return finding(t, e, guestPath, "guest_refused", err)
+	}
+	if e.Token == nil {
+		return audit.Result{}, audit.Misfit("it holds an answer with a token, and no token")
+	}
+	findings := set.Judge(t.Contract.Auth)
+	token, wrong, err := e.Token.inspect(set, Rules{Auth: t.Contract.Auth, Issuer: t.Issuer, Now: e.At, URL: t.PublicURL(guestPath)})
+	if err != nil {
+		return audit.Result{}, err
+	}
 	findings = append(findings, wrong...)
 	findings = append(findings, guest(t, token)...)
-	return audit.Conclude(fmt.Sprintf("kid %s of %d published", token.KID, len(set.Keys)), findings, evidence), nil
+	return audit.Conclude(fmt.Sprintf("kid %s of %d published", token.KID, len(set.Keys)), findings, e), nil
 }
 
 // finding makes a failed check of an answer that says no; only no answer at all is an error.
-func finding(t *audit.Target, path, code string, err error) (audit.Result, error) {
+func finding(t *audit.Target, e Evidence, path, code string, err error) (audit.Result, error) {
 	if errors.Is(err, fault.Unavailable) {
 		return audit.Result{}, err
 	}
 	f := audit.Finding{Severity: audit.Error, Code: code, URL: t.PublicURL(path), Message: err.Error(), Hint: fault.HintOf(err), Resource: audit.Resource{Kind: "response", Name: path}}
-	return audit.Conclude(err.Error(), []audit.Finding{f}, Evidence{}), nil
+	return audit.Conclude(err.Error(), []audit.Finding{f}, e), nil
 }
 
 // guest says what a guest's token must say of its bearer.
@@ -61,7 +94,7 @@ func guest(t *audit.Target, token Token) []audit.Finding {
 		return nil
 	}
 	return []audit.Finding{{
-		Severity: audit.Error, Code: "guest_claims", URL: t.PublicURL("/auth/guest"), Got: sub + ", role " + role, Want: "guest:<uuid>, role guest, no email",
+		Severity: audit.Error, Code: "guest_claims", URL: t.PublicURL(guestPath), Got: sub + ", role " + role, Want: "guest:<uuid>, role guest, no email",
 		Message: "a guest's token says more or less than that it is a guest's", Resource: audit.Resource{Kind: "token", ID: token.KID, Name: sub},
 	}}
 }

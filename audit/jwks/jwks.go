@@ -53,15 +53,7 @@ func Fetch(ctx context.Context, t *audit.Target) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if res.status != http.StatusOK {
-		return nil, fault.New(fault.Finding, "GET %s answers %d", t.PublicURL(Path), res.status).WithHint("cogctl audit routes; then cogctl status")
-	}
-	s, err := parse(res.body)
-	if err != nil {
-		return nil, err
-	}
-	s.URL, s.CacheControl = t.PublicURL(Path), res.header.Get("Cache-Control")
-	return s, nil
+	return keep(t.PublicURL(Path), res).set()
 }
 
 // parse reads a key set. A key of a kind that cannot be used is kept without bits: it is a finding, not a reason to stop.

@@ -20,6 +20,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/audit/audittest"
 	"github.com/cognomega/edge/audit/jwks"
 	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/internal/fault"
@@ -120,10 +121,12 @@ func (p *platform) target(t *testing.T) *audit.Target {
 
 func TestHealthy(t *testing.T) {
 	t.Parallel()
-	r, err := jwks.Check().Run(t.Context(), healthy().target(t))
+	target := healthy().target(t)
+	r, err := jwks.Check().Run(t.Context(), target)
 	if err != nil || r.Verdict != audit.Pass || len(r.Findings) != 0 {
 		t.Fatalf("%v %+v", err, r)
 	}
+	audittest.Rejudge(t, jwks.Check(), target, r)
 	raw, err := json.Marshal(r.Evidence)
 	if err != nil {
 		t.Fatal(err)
@@ -168,10 +171,12 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			t.Parallel()
 			p := healthy()
 			tt.plant(p)
-			r, err := jwks.Check().Run(t.Context(), p.target(t))
+			target := p.target(t)
+			r, err := jwks.Check().Run(t.Context(), target)
 			if err != nil {
 				t.Fatal(err)
 			}
+			audittest.Rejudge(t, jwks.Check(), target, r)
 			i := slices.IndexFunc(r.Findings, func(f audit.Finding) bool { return f.Code == tt.code })
 			if i < 0 || r.Verdict != audit.Fail {
 				t.Fatalf("no %s among %+v", tt.code, r.Findings)

@@ -44,6 +44,11 @@ func ask(ctx context.Context, t *audit.Target, path string, header http.Header, 
 	if err != nil {
 		return "", err
 	}
+	return tokenOf(t, path, res)
+}
+
+// tokenOf takes the token out of an answer.
+func tokenOf(t *audit.Target, path string, res answer) (string, error) {
 	if res.status >= http.StatusBadRequest {
 		return "", refused(t, path, res.status, res.body)
 	}
@@ -94,12 +99,23 @@ type Rules struct {
 
 // Inspect takes a token apart and verifies it with a key set. What is no token at all is fault.Invalid.
 func Inspect(text string, s *Set, r Rules) (Token, []audit.Finding, error) {
+	return inspect(text, s, r, func(key jose.JSONWebKey) error {
+		signed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(r.Auth.Token.Alg)})
+		if err == nil {
+			_, err = signed.Verify(key.Key)
+		}
+		return err
+	})
+}
+
+// inspect leaves it to signed whether a key signed the text: the signature itself is not always at hand.
+func inspect(text string, s *Set, r Rules, signed func(jose.JSONWebKey) error) (Token, []audit.Finding, error) {
 	t, err := split(text, r.Auth.Token.MaxBytes)
 	if err != nil {
 		return t, nil, err
 	}
 	v := verifying{t: &t, r: r, s: s}
-	v.signature(text)
+	v.signature(signed)
 	v.times()
 	v.issuer()
 	t.Verified = len(v.findings) == 0
@@ -148,7 +164,7 @@ func (v *verifying) add(code, got, want, message string) {
 }
 
 // signature checks the algorithm before anything is computed with it: the token must not choose how it is verified.
-func (v *verifying) signature(text string) {
+func (v *verifying) signature(signed func(jose.JSONWebKey) error) {
 	want := v.r.Auth.Token.Alg
 	if alg := fmt.Sprint(v.t.Header["alg"]); alg != want {
 		v.add("token_alg", alg, want, "the token is signed with "+alg)
@@ -159,11 +175,7 @@ func (v *verifying) signature(text string) {
 		v.add("token_kid_unknown", v.t.KID, strings.Join(v.s.kids(), ", "), "no published key is named "+v.t.KID)
 		return
 	}
-	signed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(want)})
-	if err == nil {
-		_, err = signed.Verify(v.s.verifier.Keys[i].Key)
-	}
-	if err != nil {
+	if err := signed(v.s.verifier.Keys[i]); err != nil {
 		v.add("token_signature", "does not verify", "verifies with key "+v.t.KID, "the signature does not verify: "+reason(err))
 	}
 }

@@ -70,6 +70,9 @@ type Unseen struct {
 	Hint string `json:"hint,omitempty"`
 }
 
+// unseenSwitches is what a token that may not read Workers leaves unseen.
+const unseenSwitches = "workers.dev switches"
+
 // Ask says what to collect.
 type Ask struct {
 	Host    string
@@ -99,7 +102,7 @@ func Collect(ctx context.Context, api *cfapi.Client, ask Ask) (*Capture, error) 
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	unseen[2], err = tolerate("workers.dev switches", c.readWorkers(ctx, api, ask.Workers))
+	unseen[2], err = tolerate(unseenSwitches, c.readWorkers(ctx, api, ask.Workers))
 	if err != nil {
 		return nil, err
 	}

@@ -3,13 +3,14 @@ package routes
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/cognomega/edge/audit"
 )
 
 // Check says that exactly one Worker owns the target's hostname: the contract's gateway.
 func Check() audit.Check {
-	return audit.Check{Name: "routes", Title: "one Worker owns the hostname", Run: run}
+	return audit.Check{Name: "routes", Title: "one Worker owns the hostname", Run: run, Judge: audit.Rejudge(rejudge)}
 }
 
 // Evidence is what the verdict was derived from.
@@ -23,10 +24,35 @@ func run(ctx context.Context, t *audit.Target) (audit.Result, error) {
 	if err != nil {
 		return audit.Result{}, err
 	}
+	return conclude(t, capture), nil
+}
+
+func conclude(t *audit.Target, capture *Capture) audit.Result {
 	j := Judge(capture, ExpectFor(t))
 	r := audit.Conclude(j.Summary(), j.Findings, Evidence{capture, j})
 	r.Verdict = j.Verdict(capture)
-	return r, nil
+	return r
+}
+
+// rejudge takes the capture alone, after seeing that it is one of the target and that nothing was left out of it.
+func rejudge(t *audit.Target, e Evidence) (audit.Result, error) {
+	c := e.Capture
+	switch {
+	case c == nil || c.Schema != CaptureSchema:
+		return audit.Result{}, audit.Misfit("it holds no capture of schema %s", CaptureSchema)
+	case c.Host != t.Hostname || c.Zone.Name != t.ZoneName || c.Account != t.AccountID:
+		return audit.Result{}, audit.Misfit("it is a capture of %s in zone %s of account %s", c.Host, c.Zone.Name, c.Account)
+	}
+	if err := t.Recent(c.At); err != nil {
+		return audit.Result{}, err
+	}
+	for _, name := range slices.Sorted(slices.Values(AskFor(t).Workers)) {
+		seen := slices.ContainsFunc(c.Workers, func(w Worker) bool { return w.Name == name })
+		if !seen && !slices.ContainsFunc(c.Unseen, func(u Unseen) bool { return u.What == unseenSwitches }) {
+			return audit.Result{}, audit.Misfit("it says nothing of Worker %s", name)
+		}
+	}
+	return conclude(t, c), nil
 }
 
 // AskFor is what to collect for a target of the contract.
