@@ -97,10 +97,25 @@ func titles(modules map[string]*ast.Module) map[string]string {
 // Rules is the number of rules in the set.
 func (s *Set) Rules() int { return len(s.titles) }
 
-// Judge lists what the planned resources break. Documents of resources that will be gone take no part in stack rules.
+// Judge lists what the planned resources break, each and all together. Those that will be gone take no part in stack rules.
 func (s *Set) Judge(ctx context.Context, docs []Document) ([]Violation, error) {
-	var all []Violation
+	each, err := s.JudgeEach(ctx, docs)
+	if err != nil {
+		return nil, err
+	}
 	remain := []any{}
+	for _, d := range docs {
+		if d["op"] != "delete" && d["op"] != "delete-replaced" {
+			remain = append(remain, map[string]any(d))
+		}
+	}
+	together, err := s.eval(ctx, map[string]any{"resources": remain}, "stack_deny_")
+	return append(each, together...), err
+}
+
+// JudgeEach lists what single resources break, for a plan that is not complete.
+func (s *Set) JudgeEach(ctx context.Context, docs []Document) ([]Violation, error) {
+	var all []Violation
 	for _, d := range docs {
 		found, err := s.eval(ctx, map[string]any(d), "deny_")
 		if err != nil {
@@ -110,12 +125,8 @@ func (s *Set) Judge(ctx context.Context, docs []Document) ([]Violation, error) {
 			found[i].URN, _ = d["__urn"].(string)
 		}
 		all = append(all, found...)
-		if d["op"] != "delete" && d["op"] != "delete-replaced" {
-			remain = append(remain, map[string]any(d))
-		}
 	}
-	found, err := s.eval(ctx, map[string]any{"resources": remain}, "stack_deny_")
-	return append(all, found...), err
+	return all, nil
 }
 
 // eval reads every rule of the prefix under input, in a fixed order.

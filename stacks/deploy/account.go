@@ -119,7 +119,7 @@ func listRecords(ctx context.Context, api *cfapi.Client, scope []string) ([]item
 // listCrons gives no item when the script has none left or is gone itself: the trigger is the list, and an empty one is no trigger.
 func listCrons(ctx context.Context, api *cfapi.Client, scope []string) ([]item, error) {
 	found, err := api.CF().ListWorkerCronTriggers(ctx, cloudflare.AccountIdentifier(api.AccountID()), cloudflare.ListWorkerCronTriggersParams{ScriptName: scope[0]})
-	if errors.Is(err, fault.NotFound) || err == nil && len(found) == 0 {
+	if kindOf(err) == fault.NotFound || err == nil && len(found) == 0 {
 		return nil, nil
 	}
 	if err != nil {
@@ -144,11 +144,23 @@ func items[T any](found []T, err error, convert func(T) item) ([]item, error) {
 	return out, nil
 }
 
+// kindOf is the kind of an error that may come from the plain client, which knows the API's status alone.
 func kindOf(err error) fault.Kind {
 	if k := fault.KindOf(err); k != fault.Internal {
 		return k
 	}
-	return fault.Unavailable
+	var refusal *cfapi.Refusal
+	if !errors.As(err, &refusal) {
+		return fault.Unavailable
+	}
+	switch refusal.Status {
+	case http.StatusNotFound:
+		return fault.NotFound
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fault.Denied
+	default:
+		return fault.Unavailable
+	}
 }
 
 // catalog lists each scope of each kind once, and in parallel.

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
+
+	"github.com/cognomega/edge/internal/fault"
 )
 
 // converge is preview and up: they look and judge alike, and only then part.
@@ -38,7 +41,23 @@ func (r *run) converge(ctx context.Context, judge *judge, f *found) error {
 		r.summary(p.withRestores(f), nil)
 		return nil
 	}
-	return r.apply(ctx, f, p, planFile)
+	err = r.apply(ctx, f, p, planFile)
+	if errors.Is(err, fault.Drift) && !r.again {
+		return r.onceMore(ctx, judge)
+	}
+	return err
+}
+
+// onceMore looks and judges again after the engine stopped because the account was not as the preview had found it.
+// What it did until then had been judged; the rest is judged anew.
+func (r *run) onceMore(ctx context.Context, judge *judge) error {
+	r.again = true
+	r.out.step("preview", "something changed between judging and applying: looking again")
+	f, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	return r.converge(ctx, judge, f)
 }
 
 func (p *plan) withRestores(f *found) map[string]int {
@@ -99,6 +118,9 @@ func (r *run) apply(ctx context.Context, f *found, p *plan, planFile string) err
 		r.summary(p.withRestores(f), f.state.outputs())
 		return nil
 	}
+	if err := r.intend(ctx, p); err != nil {
+		return err
+	}
 	r.out.step("apply", "apply what was judged")
 	g, ch, done := &progress{out: r.out, total: len(changes)}, make(chan events.EngineEvent, 64), make(chan struct{})
 	go func() { defer close(done); g.collect(ch) }()
@@ -106,6 +128,9 @@ func (r *run) apply(ctx context.Context, f *found, p *plan, planFile string) err
 	<-done
 	if err != nil {
 		return r.engineError("apply", err, g.applied.problems)
+	}
+	if err := os.Remove(intentFile(r.space.dir)); err != nil {
+		return fault.New(fault.Unavailable, "forget what was to be created: %w", err)
 	}
 	outputs := map[string]any{}
 	for name, v := range res.Outputs {

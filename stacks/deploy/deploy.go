@@ -60,6 +60,7 @@ type run struct {
 	started time.Time
 	space   *workspaceDir
 	program *prepared
+	again   bool // the account changed under a first attempt
 }
 
 func (r *run) run(ctx context.Context) error {

@@ -18,6 +18,9 @@ func (r *run) engineError(doing string, err error, problems []string) error {
 		message = problems[0]
 	}
 	message, hint, _ := strings.Cut(message, "\nhint: ")
+	if hint == "" && taken.MatchString(message) {
+		hint = "it exists and is not this stack's: delete it, rename it, or take it in with `pulumi import`"
+	}
 	failure := fault.New(complaint(message), "%s: %s", doing, strings.TrimSpace(message))
 	if hint != "" {
 		return failure.WithHint("%s", hint)
@@ -27,6 +30,7 @@ func (r *run) engineError(doing string, err error, problems []string) error {
 
 var (
 	apiCode  = regexp.MustCompile(`(?:Cloudflare says |\()(\d{4,6})\b`)
+	taken    = regexp.MustCompile(`\b(10014|11009|10004|10020|81057|81058)\b`) // KV title, queue, bucket, route, DNS record
 	violated = regexp.MustCompile(`violates plan|resource operations for .* but none were seen|unexpectedly not deleted`)
 	checked  = regexp.MustCompile(`has a problem:|is missing a required property|Missing required|missing required`)
 )
@@ -34,7 +38,7 @@ var (
 // complaint says what sort of trouble the engine reports. The engine hands on text alone, so the API's number is read out of it.
 func complaint(message string) fault.Kind {
 	if violated.MatchString(message) {
-		return fault.Conflict
+		return fault.Drift
 	}
 	if checked.MatchString(message) {
 		return fault.Invalid
@@ -54,6 +58,8 @@ func complaint(message string) fault.Kind {
 		return fault.Invalid
 	case 10022: // a pattern that no URL can match
 		return fault.Invalid
+	case 10014, 11009, 10004, 10020, 81057, 81058: // the name is taken
+		return fault.Conflict
 	default:
 		return fault.Unavailable
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
@@ -45,51 +46,47 @@ func (r *run) judgeStack(ctx context.Context, j *judge) error {
 	return r.verdict(ctx, j, nil)
 }
 
-// judgePlan judges what the preview planned. With an incomplete plan only resources are judged: what is missing from it would only look wrong.
+// judgePlan judges what the preview planned. Of a plan that the engine did not finish only the deletions are judged:
+// what is missing from it would only look wrong.
 func (r *run) judgePlan(ctx context.Context, j *judge, p *plan, complete bool) error {
 	docs := make([]policies.Document, 0, len(p.steps))
 	for _, m := range p.steps {
-		if !m.Logical && m.Op == apitype.OpReplace {
-			continue // the two physical steps of a replacement come on their own
+		if complete || m.Op == apitype.OpDelete || m.Op == apitype.OpReplace {
+			docs = append(docs, document(m))
 		}
-		docs = append(docs, document(m))
 	}
 	if complete {
 		r.out.step("policy", fmt.Sprintf("%d rules on %d planned resources", j.Rules(), len(docs)))
 		return r.verdict(ctx, j, docs)
 	}
-	for _, d := range docs {
-		if d["op"] == "delete" || d["op"] == "replace" {
-			if err := r.verdict(ctx, j, []policies.Document{d}, "deny_"); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	found, err := j.JudgeEach(ctx, docs)
+	return r.refusal(found, err)
 }
 
-// verdict emits each violation and refuses when there is one. With only, rules of that prefix alone count.
-func (r *run) verdict(ctx context.Context, j *judge, docs []policies.Document, only ...string) error {
+// verdict refuses when the resources, each or all together, break a rule.
+func (r *run) verdict(ctx context.Context, j *judge, docs []policies.Document) error {
 	found, err := j.Judge(ctx, docs)
+	return r.refusal(found, err)
+}
+
+func (r *run) refusal(found []policies.Violation, err error) error {
 	if err != nil {
 		return fault.New(fault.Internal, "%w", err)
 	}
-	n := 0
+	// A replacement is three steps to the engine, and one violation to a person.
+	found = slices.Compact(found)
 	for _, v := range found {
-		if len(only) > 0 && v.URN == "" {
-			continue
-		}
-		n++
 		r.out.emit(Line{Type: "violation", Rule: v.Rule, Title: v.Title, Message: v.Message, URN: v.URN})
 	}
-	switch n {
+	switch len(found) {
 	case 0:
 		return nil
 	case 1:
 		return fault.New(fault.Refused, "a policy forbids it, and nothing was applied: %s", found[0].Message).
 			WithHint("rule %s in policies/: %s", found[0].Rule, found[0].Title)
 	default:
-		return fault.New(fault.Refused, "policies forbid it in %d places, and nothing was applied", n).WithHint("each violation names its rule in policies/")
+		return fault.New(fault.Refused, "policies forbid it in %d places, and nothing was applied; the first: %s", len(found), found[0].Message).
+			WithHint("each violation names its rule in policies/")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,18 +99,42 @@ func TestUpContinuesWhatKill9CutOff(t *testing.T) {
 	}
 }
 
+// The same while it repairs, updates and deletes what is there already.
+func TestUpContinuesAChangeThatKill9CutOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must(deploy.Up)
+	for _, after := range []int{1, 2, 4} {
+		for _, b := range edits() {
+			b.do(w)
+		}
+		w.call(http.MethodDelete, bucket, nil)
+		w.killedAfter(after, true)
+		w.must(deploy.Up)
+		w.whole()
+		w.lifecycle()
+		if got := w.must(deploy.Up).planned(); len(got) > 0 {
+			t.Errorf("killed after write %d: the up after the repair plans %q", after, got)
+		}
+	}
+}
+
 // killedAfter runs `up` and kills it with SIGKILL between the n-th change of the account and its answer.
 func (w *world) killedAfter(n int, tree bool) {
 	w.t.Helper()
+	before := w.writes.count()
 	cmd, out := w.child()
 	var once sync.Once
 	w.writes.onWrite(func(now int) {
-		if now >= n {
+		if now-before >= n {
 			once.Do(func() { kill(cmd.Process.Pid, tree) })
 		}
 	})
 	_ = cmd.Wait() // killed: its status says only that
 	w.writes.onWrite(nil)
+	w.t.Cleanup(func() {
+		within(w.t, 10*time.Second, "the engine's plugins end", func() bool { return len(orphans(w.env["COGNOMEGA_BIN"])) == 0 })
+	})
 	if !strings.Contains(cmd.ProcessState.String(), "killed") {
 		w.t.Fatalf("the deployment ended by itself (%s):\n%s", cmd.ProcessState, out)
 	}
@@ -145,6 +170,24 @@ func children(pid int) []int {
 	return list
 }
 
+// orphans lists the plugins that have lost their engine.
+func orphans(bin string) []string {
+	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+	var list []string
+	for _, link := range links {
+		exe, err := os.Readlink(link)
+		if err != nil || !strings.HasPrefix(exe, bin+"/") {
+			continue
+		}
+		stat, err := os.ReadFile(filepath.Join(filepath.Dir(link), "stat"))
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if fields := strings.Fields(rest); err == nil && len(fields) > 1 && fields[1] == "1" {
+			list = append(list, exe)
+		}
+	}
+	return list
+}
+
 // whole checks that the account has exactly one of everything that is declared.
 func (w *world) whole() {
 	w.t.Helper()
@@ -156,6 +199,34 @@ func (w *world) whole() {
 	w.route()
 	w.record()
 	w.cron("*/5 * * * *")
+}
+
+// What somebody else made under a name of ours is never taken over: not at first sight, and not after the failure either.
+func TestWhatIsNotOursIsNotTakenOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.call(http.MethodPost, "/accounts/"+account+"/r2/buckets", map[string]any{"name": "test-uploads"})
+	for range 2 {
+		r := w.run(deploy.Up)
+		if fault.KindOf(r.err) != fault.Conflict || !strings.Contains(r.err.Error(), "10004") || fault.HintOf(r.err) == "" {
+			r.dump()
+			t.Fatalf("up over a bucket of somebody else's: %v", r.err)
+		}
+	}
+	w.call(http.MethodDelete, bucket, nil)
+	w.must(deploy.Up)
+	w.whole()
+}
+
+// Side files of the state that a killed engine left half-written do not matter.
+func TestATornSideFileIsDropped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must(deploy.Up)
+	write(t, filepath.Join(w.dir, "state", ".pulumi", "stacks", "test", "local.json.attrs"), "")
+	if got := w.must(deploy.Up).planned(); len(got) > 0 {
+		t.Errorf("planned %q", got)
+	}
 }
 
 // Two deployments at once take turns.

@@ -1,6 +1,9 @@
 package deploy_test
 
 import (
+	"bytes"
+	"net/http"
+	"sync"
 	"testing"
 
 	"github.com/cognomega/edge/stacks/deploy"
@@ -27,4 +30,43 @@ func TestUpTwiceChangesNothingTheSecondTime(t *testing.T) {
 		t.Errorf("second up: %v", changes)
 	}
 	t.Logf("first %d ms, second %d ms", first.of("summary")[0].DurationMS, second.of("summary")[0].DurationMS)
+}
+
+// between writes down the report, and does something when the driver says that it applies.
+type between struct {
+	bytes.Buffer
+	once sync.Once
+	do   func()
+}
+
+func (b *between) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("apply what was judged")) {
+		b.once.Do(b.do)
+	}
+	return b.Buffer.Write(p)
+}
+
+// What was not judged is not applied: when the account changes after the judgement, everything is looked at and judged again.
+func TestAChangeAfterTheJudgementIsJudgedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must(deploy.Up)
+	w.spec.Namespaces["keys"] = "test-keys-renamed"
+	out := &between{do: func() { w.call(http.MethodPatch, w.record(), map[string]any{"proxied": false}) }}
+	if err := deploy.Run(t.Context(), w.config(deploy.Up, out)); err != nil {
+		t.Fatalf("up: %v\n%s", err, out.String())
+	}
+	judged := 0
+	for _, l := range parse(t, &out.Buffer) {
+		if l.Type == "step" && l.Name == "policy" {
+			judged++
+		}
+	}
+	if judged != 2 {
+		t.Errorf("judged %d times, want 2", judged)
+	}
+	w.record()
+	w.spec = everything()
+	w.must(deploy.Up)
+	w.whole()
 }

@@ -2,17 +2,15 @@ package deploy
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"maps"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/encoding"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 
 	"github.com/cognomega/edge/internal/fault"
@@ -48,10 +46,14 @@ func (r *run) openWorkspace(ctx context.Context) (*workspaceDir, error) {
 	backend := project.Backend.URL
 	if dir, ok := fileBackend(backend); ok {
 		w.dir = filepath.Join(dir, "work", r.Stack)
-		if err := os.MkdirAll(w.dir, 0o700); err != nil {
+		if err := os.MkdirAll(w.dir, 0o700); err != nil { // also the backend's folder, which the engine wants to be there
 			return nil, fault.New(fault.Unavailable, "create the state folder: %w", err)
 		}
 		if w.release, err = r.exclusive(ctx, w.dir); err != nil {
+			return nil, err
+		}
+		if err := dropTornSideFiles(filepath.Join(dir, ".pulumi")); err != nil {
+			w.close()
 			return nil, err
 		}
 		if err := r.clearLocks(ctx, filepath.Join(dir, ".pulumi", "locks", "organization", string(project.Name), r.Stack)); err != nil {
@@ -92,84 +94,6 @@ func (r *run) open(ctx context.Context, w *workspaceDir, backend, dir string) (a
 	return stack, nil
 }
 
-// project is Pulumi.yaml as this run needs it: the backend settled, and our plugins found where they were built.
-func (r *run) project() (workspace.Project, error) {
-	p, err := workspace.LoadProjectBytes(r.Project, "Pulumi.yaml", encoding.YAML)
-	if err != nil {
-		return workspace.Project{}, fault.New(fault.Invalid, "read Pulumi.yaml: %w", err)
-	}
-	out := workspace.Project{
-		Name: p.Name, Runtime: workspace.NewProjectRuntimeInfo("go", nil),
-		Backend: &workspace.ProjectBackend{URL: r.backendURL(p)}, Plugins: &workspace.Plugins{},
-	}
-	bin := r.Getenv("COGNOMEGA_BIN")
-	if bin == "" {
-		bin = filepath.Join(r.Root, "bin")
-	}
-	out.Plugins.Providers = append(out.Plugins.Providers, workspace.PluginOptions{Name: "cognomega", Path: filepath.Join(bin, "plugins")})
-	if r.Stack == LocalStack && !r.officialInstalled() {
-		out.Plugins.Providers = append(out.Plugins.Providers, workspace.PluginOptions{Name: "cloudflare", Path: filepath.Join(bin, "standin")})
-	}
-	return out, nil
-}
-
-// LocalStack is the one stack whose account is on this machine; only it may use the stand-in plugin.
-const LocalStack = "local"
-
-// officialInstalled says whether the official Cloudflare plugin is in Pulumi's plugin cache.
-func (r *run) officialInstalled() bool {
-	found, err := filepath.Glob(filepath.Join(r.pulumiHome(), "plugins", "resource-cloudflare-v5.*", "pulumi-resource-cloudflare"))
-	return err == nil && len(found) > 0
-}
-
-func (r *run) pulumiHome() string {
-	if home := r.Getenv("PULUMI_HOME"); home != "" {
-		return home
-	}
-	return filepath.Join(r.Root, ".local", "pulumi", "home")
-}
-
-var backendLine = regexp.MustCompile(`(?m)^\s+cognomega:backend:\s*(\S+)`)
-
-func (r *run) backendURL(p *workspace.Project) string {
-	if u := r.Getenv("PULUMI_BACKEND_URL"); u != "" {
-		return u
-	}
-	if m := backendLine.FindSubmatch(r.StackFile); m != nil {
-		return os.Expand(strings.Trim(string(m[1]), `"'`), r.Getenv)
-	}
-	if p.Backend != nil && p.Backend.URL != "" {
-		return p.Backend.URL
-	}
-	return "file://" + filepath.Join(r.Root, ".local", "pulumi")
-}
-
-// stackSettings is Pulumi.<stack>.yaml with the salt kept that the state was encrypted under.
-func (r *run) stackSettings(p *workspace.Project, salt string) (workspace.ProjectStack, error) {
-	settings, err := workspace.LoadProjectStackBytes(nil, p, r.StackFile, "Pulumi."+r.Stack+".yaml", encoding.YAML)
-	if err != nil {
-		return workspace.ProjectStack{}, fault.New(fault.Invalid, "read Pulumi.%s.yaml: %w", r.Stack, err)
-	}
-	out := workspace.ProjectStack{Config: settings.Config, SecretsProvider: settings.SecretsProvider, EncryptedKey: settings.EncryptedKey, EncryptionSalt: settings.EncryptionSalt}
-	if out.EncryptionSalt == "" {
-		out.EncryptionSalt = salt
-	}
-	return out, nil
-}
-
-var saltLine = regexp.MustCompile(`(?m)^encryptionsalt:\s*(v1:\S+)\s*$`)
-
-func savedSalt(path string) string {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	if m := saltLine.FindSubmatch(raw); m != nil {
-		return string(m[1])
-	}
-	return ""
-}
-
 // engineEnv is what the CLI and the plugins get beside this process's own environment.
 func (r *run) engineEnv(backend string) map[string]string {
 	env := map[string]string{
@@ -202,6 +126,28 @@ func fileBackend(backend string) (string, bool) {
 	return abs, err == nil
 }
 
+// dropTornSideFiles removes side files of the state that are empty or cut short. They hold nothing that the engine needs,
+// but it refuses the state beside a broken one.
+func dropTornSideFiles(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) || err == nil && (d.IsDir() || filepath.Ext(path) != ".attrs") {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil || json.Valid(raw) {
+			return err
+		}
+		return os.Remove(path)
+	})
+	if err != nil {
+		return fault.New(fault.Unavailable, "look through the state's folder: %w", err)
+	}
+	return nil
+}
+
 // redact takes credentials out of a backend's address.
 func redact(backend string) string {
 	u, err := url.Parse(backend)
@@ -211,56 +157,3 @@ func redact(backend string) string {
 	u.RawQuery = ""
 	return u.Redacted()
 }
-
-// scratch is a stack of the same name with the given state, in a backend that is thrown away: what a preview may look at without writing.
-func (r *run) scratch(ctx context.Context, s *state) (*workspaceDir, error) {
-	tmp, err := os.MkdirTemp("", "stacks-preview-")
-	if err != nil {
-		return nil, fault.New(fault.Unavailable, "create a scratch folder: %w", err)
-	}
-	w := *r.space
-	w.dir, w.release = filepath.Join(tmp, "work"), func() { _ = os.RemoveAll(tmp) }
-	err = os.MkdirAll(w.dir, 0o700)
-	if err == nil {
-		w.salt = savedSalt(filepath.Join(r.space.dir, "Pulumi."+r.Stack+".yaml"))
-		w.stack, err = r.open(ctx, &w, "file://"+tmp, w.dir)
-	}
-	if err == nil {
-		err = w.importState(ctx, s)
-	}
-	if err != nil {
-		w.close()
-		return nil, err
-	}
-	return &w, nil
-}
-
-// cli runs the Pulumi CLI itself, for what the Automation API would do by decrypting the state.
-func (w *workspaceDir) cli(ctx context.Context, stdin string, args ...string) (string, error) {
-	env := maps.Clone(w.stack.Workspace().GetEnvVars())
-	env["PULUMI_HOME"] = w.stack.Workspace().PulumiHome()
-	var list []string
-	for name, value := range env {
-		list = append(list, name+"="+value)
-	}
-	var in *strings.Reader
-	if stdin != "" {
-		in = strings.NewReader(stdin)
-	}
-	stdout, stderr, _, err := w.runCLI(ctx, in, list, args)
-	if err != nil {
-		return "", engineFault("pulumi "+strings.Join(args[:min(2, len(args))], " "), errors.New(strings.TrimSpace(stderr)))
-	}
-	return stdout, nil
-}
-
-func (w *workspaceDir) runCLI(ctx context.Context, in *strings.Reader, env, args []string) (string, string, int, error) {
-	args = append(args, "--stack", w.stack.Name())
-	if in == nil {
-		return w.command.Run(ctx, w.dir, nil, nil, nil, env, args...)
-	}
-	return w.command.Run(ctx, w.dir, in, nil, nil, env, args...)
-}
-
-// projectName is the name Pulumi knows the project by.
-func (w *workspaceDir) projectName() tokens.PackageName { return w.project.Name }

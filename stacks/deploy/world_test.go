@@ -1,8 +1,6 @@
 package deploy_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"encoding/pem"
@@ -15,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +25,6 @@ import (
 	"github.com/cognomega/edge/internal/localcloud/store"
 	"github.com/cognomega/edge/stacks/deploy"
 	"github.com/cognomega/edge/stacks/platform"
-	"github.com/cognomega/edge/stacks/provider/sdk"
 )
 
 const (
@@ -125,47 +121,6 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// everything has one of each type of resource that the program can declare.
-func everything() platform.Spec {
-	return platform.Spec{
-		Hostname: hostname, Zone: apitest.ZoneName,
-		Namespaces: map[string]string{"keys": "test-keys"},
-		Buckets:    map[string]platform.Bucket{"uploads": {Name: "test-uploads", Rules: []sdk.LifecycleRule{{ID: "tmp", Prefix: "tmp/", ExpireDays: 3}}}},
-		Queues:     map[string]string{"events": "test-events", "dead": "test-dead"},
-		Hyperdrives: map[string]platform.Hyperdrive{"db": {
-			Name: "test-db", Scheme: "postgres", Host: "db.example.test", Port: 5432, Database: "app", User: "app", PasswordSecret: "DB_PASSWORD",
-		}},
-		Workers: map[string]platform.Worker{
-			"gateway": {Public: true, CompatibilityDate: "2026-11-01", Bindings: []platform.Binding{
-				{Name: "KEYS", Kind: "kv", Ref: "keys"}, {Name: "WRITER", Kind: "service", Ref: "writer"},
-				{Name: "ISSUER", Kind: "var", Ref: "https://" + hostname}, {Name: "ADMIN_API_KEY", Kind: "secret"}, {Name: "AI", Kind: "ai"},
-			}},
-			"writer": {
-				CompatibilityDate: "2026-11-01", Crons: []string{"*/5 * * * *"},
-				DurableObjects: []sdk.DurableObject{{Class: "Limiter", SQLite: true}},
-				Consumes:       []platform.Consumer{{Queue: "events", DeadLetter: "dead", Batch: 50, Retries: 5}},
-				Bindings: []platform.Binding{
-					{Name: "DB", Kind: "hyperdrive", Ref: "db"}, {Name: "EVENTS", Kind: "queue", Ref: "events"}, {Name: "FILES", Kind: "r2", Ref: "uploads"},
-					{Name: "LIMITS", Kind: "durable_object", Class: "Limiter"},
-				},
-			},
-		},
-	}
-}
-
-const code = "export class Limiter {}\nexport default { fetch() {}, queue() {}, scheduled() {} };\n// "
-
-// inputs are the program's inputs for a spec; every Worker gets the same small bundle.
-func inputs(spec platform.Spec) platform.Inputs {
-	bundles := map[string]platform.Bundle{}
-	for name := range spec.Workers {
-		bundles[name] = platform.Bundle{MainModule: "worker.js", Modules: map[string]platform.Module{"worker.js": {Content: code + name}}}
-	}
-	return platform.Inputs{AccountID: account, Spec: spec, Bundles: bundles, Secrets: map[string]string{
-		"ADMIN_API_KEY": "correct-horse-battery", "DB_PASSWORD": "hunter2-hunter2",
-	}}
-}
-
 func (w *world) config(verb deploy.Verb, out io.Writer) deploy.Config {
 	return deploy.Config{
 		Verb: verb, Stack: "local", Hostname: hostname, Project: []byte(project), StackFile: []byte(stackFile), Root: w.dir,
@@ -179,89 +134,6 @@ func (w *world) program() pulumi.RunFunc {
 	in := inputs(w.spec)
 	in.Protect = w.protect
 	return platform.Program(in)
-}
-
-// result is one run's report.
-type result struct {
-	t     *testing.T
-	lines []deploy.Line
-	err   error
-}
-
-// run drives the stack in this process; change edits the configuration first.
-func (w *world) run(verb deploy.Verb, change ...func(*deploy.Config)) result {
-	w.t.Helper()
-	var out bytes.Buffer
-	c := w.config(verb, &out)
-	for _, edit := range change {
-		edit(&c)
-	}
-	err := deploy.Run(w.t.Context(), c)
-	return result{t: w.t, lines: parse(w.t, &out), err: err}
-}
-
-// must runs a verb that has to succeed.
-func (w *world) must(verb deploy.Verb, change ...func(*deploy.Config)) result {
-	w.t.Helper()
-	r := w.run(verb, change...)
-	if r.err != nil {
-		r.dump()
-		w.t.Fatalf("%s: %v", verb, r.err)
-	}
-	return r
-}
-
-func parse(t *testing.T, out io.Reader) []deploy.Line {
-	t.Helper()
-	var lines []deploy.Line
-	scan := bufio.NewScanner(out)
-	scan.Buffer(nil, 16<<20)
-	for scan.Scan() {
-		var l deploy.Line
-		if err := json.Unmarshal(scan.Bytes(), &l); err != nil {
-			t.Fatalf("not a line of the protocol: %s", scan.Bytes())
-		}
-		lines = append(lines, l)
-	}
-	return lines
-}
-
-func (r result) dump() {
-	for _, l := range r.lines {
-		raw, _ := json.Marshal(l)
-		r.t.Logf("%s", raw)
-	}
-}
-
-func (r result) of(kind string) []deploy.Line {
-	return slices.DeleteFunc(slices.Clone(r.lines), func(l deploy.Line) bool { return l.Type != kind })
-}
-
-func (r result) summary() map[string]int {
-	r.t.Helper()
-	s := r.of("summary")
-	if len(s) != 1 {
-		r.dump()
-		r.t.Fatalf("%d summary lines, want 1", len(s))
-	}
-	return s[0].Changes
-}
-
-// planned lists what the plan would write: "update Queue events".
-func (r result) planned() []string {
-	var list []string
-	for _, l := range r.of("plan") {
-		list = append(list, l.Op+" "+l.ResourceType[bytes.LastIndexByte([]byte(l.ResourceType), ':')+1:]+" "+l.Name)
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
-func write(t *testing.T, path, content string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 func read(t *testing.T, path string) string {

@@ -159,10 +159,10 @@ func (b *builder) export() {
 }
 
 // each makes one resource for each entry, in the order of the names.
-func each[K cmp.Ordered, V, R any](declared map[K]V, make func(K, V) (R, error)) (map[K]R, error) {
+func each[K cmp.Ordered, V, R any](declared map[K]V, register func(K, V) (R, error)) (map[K]R, error) {
 	made := map[K]R{}
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
-		r, err := make(name, declared[name])
+		r, err := register(name, declared[name])
 		if err != nil {
 			return nil, err
 		}

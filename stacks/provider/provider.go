@@ -19,13 +19,13 @@ type Options struct {
 	Getenv func(string) string // defaults to os.Getenv
 }
 
-// Run serves the plugin's protocol until the engine closes it.
+// Run serves the plugin's protocol until the engine closes it or is killed.
 func Run(ctx context.Context) error {
 	server, err := New(Options{})
 	if err != nil {
 		return err
 	}
-	return server.Run(ctx, sdk.Name, sdk.Version)
+	return server.Run(whileParent(ctx), sdk.Name, sdk.Version)
 }
 
 // New builds the provider.

@@ -20,9 +20,10 @@ import (
 )
 
 // settings are the parts of the official plugin's configuration that matter here.
-type settings struct{ token, host, basePath string }
+type settings struct{ token, host, basePath, caFile string }
 
-func (s settings) withEnvironment() settings {
+// orElse fills what the configuration leaves out from the environment, as the official plugin does.
+func (s settings) orElse(getenv func(string) string) settings {
 	for _, v := range []struct {
 		field              *string
 		variable, fallback string
@@ -32,7 +33,7 @@ func (s settings) withEnvironment() settings {
 		{&s.basePath, "CLOUDFLARE_API_BASE_PATH", "/client/v4"},
 	} {
 		if *v.field == "" {
-			*v.field = os.Getenv(v.variable)
+			*v.field = getenv(v.variable)
 		}
 		if *v.field == "" {
 			*v.field = v.fallback
@@ -56,7 +57,7 @@ func newClient(s settings) (*client, error) {
 		return nil, fault.New(fault.Unauthenticated, "API tokens must be 40 characters and only contain characters a-z, A-Z, 0-9, hyphens and underscores").
 			WithHint("set CLOUDFLARE_API_TOKEN")
 	}
-	roots, err := rootCAs()
+	roots, err := rootCAs(s.caFile)
 	if err != nil {
 		return nil, err
 	}
@@ -86,8 +87,7 @@ func onlyLoopback(_, address string, _ syscall.RawConn) error {
 }
 
 // rootCAs reads SSL_CERT_FILE itself: not every platform's verifier does.
-func rootCAs() (*x509.CertPool, error) {
-	file := os.Getenv("SSL_CERT_FILE")
+func rootCAs(file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
