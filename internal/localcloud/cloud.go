@@ -62,7 +62,7 @@ func Start(ctx context.Context, cfg Config) (_ *Cloud, err error) {
 	if err = c.boot(ctx); err != nil {
 		return nil, err
 	}
-	return c, c.listen(token, tokenFile)
+	return c, c.listen(ctx, token, tokenFile)
 }
 
 func (cfg Config) withDefaults() Config {
@@ -87,7 +87,7 @@ func (c *Cloud) boot(ctx context.Context) (err error) {
 }
 
 // listen opens every port, and only then says in endpoints.json where they are.
-func (c *Cloud) listen(token, tokenFile string) error {
+func (c *Cloud) listen(ctx context.Context, token, tokenFile string) error {
 	ca, err := edge.LoadOrCreateCA(c.cfg.Dir)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (c *Cloud) listen(token, tokenFile string) error {
 		{c.cfg.Ports.EdgeHTTPS, c.edge.Handler(), tlsConfig, func(a string) { e.EdgeHTTPS = a }},
 		{0, c.control(token), nil, func(a string) { e.Control = "http://" + a }},
 	} {
-		addr, err := c.serve(l.port, l.handler, l.tls)
+		addr, err := c.serve(ctx, l.port, l.handler, l.tls)
 		if err != nil {
 			return err
 		}
@@ -122,11 +122,12 @@ func (c *Cloud) listen(token, tokenFile string) error {
 }
 
 // serve listens on the wanted loopback port, or on a free one when it is taken.
-func (c *Cloud) serve(port int, h http.Handler, tlsConfig *tls.Config) (addr string, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+func (c *Cloud) serve(ctx context.Context, port int, h http.Handler, tlsConfig *tls.Config) (addr string, err error) {
+	var listen net.ListenConfig
+	l, err := listen.Listen(ctx, "tcp", "127.0.0.1:"+strconv.Itoa(port))
 	if err != nil {
 		c.cfg.Log.Info("port is taken, choosing a free one", "port", port)
-		l, err = net.Listen("tcp", "127.0.0.1:0")
+		l, err = listen.Listen(ctx, "tcp", "127.0.0.1:0")
 	}
 	if err != nil {
 		return "", fault.New(fault.Unavailable, "listen on the loopback interface: %w", err)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,8 +47,12 @@ func newJourney(t *testing.T) journey {
 // end stops whatever the test left running; a test that failed halfway must not leave a cloud behind.
 func (j journey) end() {
 	_, _, _ = j.run("down")
+	if j.ended() {
+		return
+	}
 	for _, pid := range j.processes() {
-		j.t.Errorf("process %d outlived the test", pid)
+		args, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		j.t.Errorf("process %d outlived the test: %q", pid, args)
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
@@ -159,11 +164,19 @@ func (j journey) processes() (pids []int) {
 // quiet waits until no process of the account is left.
 func (j journey) quiet() {
 	j.t.Helper()
+	if !j.ended() {
+		j.t.Fatalf("processes are left: %v", j.processes())
+	}
+}
+
+// ended waits for the processes of the account to end: those whose parent was killed notice it a moment later.
+func (j journey) ended() bool {
 	for deadline := time.Now().Add(20 * time.Second); len(j.processes()) > 0; <-time.After(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			j.t.Fatalf("processes are left: %v", j.processes())
+			return false
 		}
 	}
+	return true
 }
 
 func listening(address string) bool {

@@ -36,16 +36,12 @@ func EnsureLocalSecrets(l Layout) (LocalSecrets, error) {
 	if err != nil {
 		return nil, err
 	}
-	missing := map[string]func() (string, error){
-		secretPrivateKey: newPrivateKey,
-		secretAdminKey:   func() (string, error) { return randomText(32), nil },
-	}
 	changed := false
-	for name, make := range missing {
-		if secrets[name] != "" {
-			continue
-		}
-		if secrets[name], err = make(); err != nil {
+	if secrets[secretAdminKey] == "" {
+		secrets[secretAdminKey], changed = randomText(32), true
+	}
+	if secrets[secretPrivateKey] == "" {
+		if secrets[secretPrivateKey], err = newPrivateKey(); err != nil {
 			return nil, err
 		}
 		changed = true

@@ -57,7 +57,7 @@ func Setup(ctx context.Context, l Layout, r SetupReport) error {
 
 // lockSetup makes a second set-up of the same checkout wait for the first.
 func lockSetup(l Layout) (unlock func(), err error) {
-	if err := os.MkdirAll(l.Cache, 0o755); err != nil { //nolint:gosec // a build cache holds nothing secret
+	if err := os.MkdirAll(l.Cache, 0o755); err != nil {
 		return nil, fault.New(fault.Unavailable, "create the build cache: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(l.Cache, "setup.lock"), os.O_CREATE|os.O_RDWR, 0o600)

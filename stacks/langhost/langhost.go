@@ -78,7 +78,7 @@ func (h *host) GetRequiredPlugins(context.Context, *pulumirpc.GetRequiredPlugins
 func (h *host) Run(ctx context.Context, req *pulumirpc.RunRequest) (*pulumirpc.RunResponse, error) {
 	cmd, err := command(ctx, req.GetInfo())
 	if err != nil {
-		return &pulumirpc.RunResponse{Error: err.Error()}, nil
+		return &pulumirpc.RunResponse{Error: err.Error()}, nil //nolint:nilerr // the protocol carries the program's error in the answer
 	}
 	facts, err := h.environment(req)
 	if err != nil {

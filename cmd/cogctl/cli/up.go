@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/platform"
 	"github.com/cognomega/edge/internal/term"
@@ -157,7 +156,7 @@ func renderUp(d *Deps, r *upResult) error {
 	if r.Proof == nil {
 		return nil
 	}
-	return audit.Verdict(r.Proof.Verdict).Err()
+	return r.Proof.Verdict.Err()
 }
 
 // curlLine resolves nothing: curl knows .localhost names are this machine.

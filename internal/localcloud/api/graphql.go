@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -43,8 +44,8 @@ func (s *server) query(c *call) (any, error) {
 		answer["data"], err = s.execute(fields)
 	}
 	if err != nil {
-		e, ok := err.(*queryError)
-		if !ok {
+		var e *queryError
+		if !errors.As(err, &e) {
 			return nil, err
 		}
 		answer["data"] = nil

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"time"
 
 	"github.com/cognomega/edge/internal/localcloud/store"
@@ -52,7 +53,8 @@ func (s *server) getService(c *call) (any, error) {
 
 // orMissingScript drops the scripts' own not-found, for calls that have another number for it.
 func orMissingScript(err error) error {
-	if e, ok := err.(*apiError); ok && e.Code == 10007 {
+	var e *apiError
+	if errors.As(err, &e) && e.Code == 10007 {
 		return nil
 	}
 	return err

@@ -72,7 +72,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 		}
 		n, err := b.file.Read(p[:min(int64(len(p)), b.left)])
 		b.left -= int64(n)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = b.file.Close()
 			b.file = nil
 		}

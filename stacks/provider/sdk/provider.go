@@ -25,7 +25,7 @@ func NewProvider(ctx *pulumi.Context, name string, args *ProviderArgs, opts ...p
 	setInput(m, "accountId", args.AccountID)
 	setInput(m, "baseUrl", args.BaseURL)
 	if args.APIToken != nil {
-		m["apiToken"] = pulumi.ToSecret(args.APIToken).(pulumi.Output)
+		m["apiToken"] = pulumi.ToSecret(args.APIToken)
 	}
 	var p Provider
 	err := ctx.RegisterResource("pulumi:providers:"+Name, name, m, &p, append(opts, pulumi.Version(Version))...)

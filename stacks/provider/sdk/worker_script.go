@@ -107,7 +107,7 @@ func (a *WorkerScriptArgs) toMap() pulumi.Map {
 	}
 	m["bindings"] = bindings
 	if len(a.Secrets) > 0 {
-		m["secrets"] = pulumi.ToSecret(pulumi.StringMap(a.Secrets)).(pulumi.Output)
+		m["secrets"] = pulumi.ToSecret(pulumi.StringMap(a.Secrets))
 	}
 	setFlag(m, "keepSecrets", a.KeepSecrets)
 	setStrings(m, "compatibilityFlags", a.CompatibilityFlags)
