@@ -22,7 +22,7 @@ func (r *run) converge(ctx context.Context, judge *judge, f *found) error {
 		f.state.unprotect()
 	}
 	planFile := filepath.Join(r.space.dir, "plan.json")
-	defer os.Remove(planFile)
+	defer func() { _ = os.Remove(planFile) }() // not there when the preview failed
 	p, err := r.preview(ctx, f, planFile)
 	if p != nil {
 		p.emit(r.out)

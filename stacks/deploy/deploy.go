@@ -78,7 +78,7 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	r.program = r.prepare(ctx)
-	defer r.program.wait()
+	defer func() { <-r.program.done }()
 	r.space, err = r.openWorkspace(ctx)
 	if err != nil {
 		return err

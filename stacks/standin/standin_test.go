@@ -101,9 +101,8 @@ func origin(host string) property.Map {
 type story struct {
 	token         string
 	first, second property.Map
-	put           func(b *bed) // what the type needs to be there before
-	replaces      bool         // going from first to second
-	gone          string       // what a read of the deleted resource is: "gone", or an error with these words
+	replaces      bool   // going from first to second
+	gone          string // what a read of the deleted resource is: "gone", or an error with these words
 	edit          func(b *bed, id string)
 	seen          string // property in which a read shows the edit; "" for the reads that are too weak to see it
 }
