@@ -84,3 +84,11 @@ func (e Endpoints) Token() (string, error) {
 	}
 	return string(raw), nil
 }
+
+// Sweep removes what a killed local cloud left of its serving: where it listened, its sockets and configurations. Nobody may serve from dir.
+func Sweep(dir string) error {
+	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "run")), os.RemoveAll(endpointsPath(dir))); err != nil {
+		return fault.New(fault.Unavailable, "tidy up after a killed local cloud: %w", err)
+	}
+	return nil
+}

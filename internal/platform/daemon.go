@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -177,7 +178,7 @@ func LogsLocal(ctx context.Context, l Layout, worker string, n int) (lines []run
 func StopLocal(ctx context.Context, l Layout) (stopped bool, err error) {
 	e, err := RunningLocal(ctx, l)
 	if errors.Is(err, fault.NotFound) {
-		return false, nil
+		return false, sweepLocal(l)
 	}
 	if err != nil {
 		return false, err
@@ -197,12 +198,37 @@ func StopLocal(ctx context.Context, l Layout) (stopped bool, err error) {
 	return true, nil
 }
 
-// ResetLocal forgets the account: every byte under its folder. It refuses while the account serves.
+// evidenceFolder outlives a reset: proofs that were made before can only be verified with the keys in it.
+const evidenceFolder = "evidence"
+
+// sweepLocal removes what a killed local cloud could not take with it. One that lives and does not answer is left to its owner.
+func sweepLocal(l Layout) error {
+	e, err := localcloud.ReadEndpoints(l.Local)
+	if errors.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err == nil && alive(e.PID) {
+		return fault.New(fault.Unavailable, "the local cloud (pid %d) runs and does not answer", e.PID).
+			WithHint("kill -9 %d is safe: everything acknowledged is on disk", e.PID)
+	}
+	return localcloud.Sweep(l.Local)
+}
+
+// ResetLocal forgets the account: every byte under its folder but the evidence keys. It refuses while the account serves.
 func ResetLocal(ctx context.Context, l Layout) error {
 	if _, err := RunningLocal(ctx, l); err == nil {
 		return fault.New(fault.Conflict, "the local cloud is running").WithHint("cogctl local stop")
 	}
-	if err := os.RemoveAll(l.Local); err != nil {
+	entries, err := os.ReadDir(l.Local)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if e.Name() != evidenceFolder {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(l.Local, e.Name())))
+		}
+	}
+	if err != nil {
 		return fault.New(fault.Unavailable, "remove the local account: %w", err)
 	}
 	return nil

@@ -135,6 +135,12 @@ func TestAKilledCloudComesBackWithItsData(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.quiet()
+	j.must(0, nil, "down")
+	for _, gone := range []string{"endpoints.json", "run"} {
+		if _, err := os.Stat(filepath.Join(j.dir, gone)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("down leaves %s of a killed cloud (%v)", gone, err)
+		}
+	}
 	if got := j.up(); got.Changes["same"] == 0 || len(got.Changes) != 1 {
 		t.Errorf("after the kill the account was changed by %v", got.Changes)
 	}
