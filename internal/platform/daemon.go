@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -234,13 +235,18 @@ func ResetLocal(ctx context.Context, l Layout) error {
 	return nil
 }
 
-// alive tells whether a process exists and is not a zombie of this one.
+// alive tells whether a process runs. One that has ended and that nobody has waited for does not.
 func alive(pid int) bool {
 	var ws syscall.WaitStatus
 	if got, err := syscall.Wait4(pid, &ws, syscall.WNOHANG, nil); err == nil && got == pid {
 		return false
 	}
-	return syscall.Kill(pid, 0) == nil
+	if syscall.Kill(pid, 0) != nil {
+		return false
+	}
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat")) // Linux only; elsewhere init is trusted to wait
+	_, state, found := strings.Cut(string(stat), ") ")
+	return err != nil || !found || !strings.HasPrefix(state, "Z")
 }
 
 // control calls the running local cloud as its operator.

@@ -46,6 +46,18 @@ func NewDeps(version string) *Deps {
 	return d
 }
 
+// withhold takes a secret out of the process's environment, so that no child inherits it.
+func (d *Deps) withhold(name string) {
+	value, getenv := d.Getenv(name), d.Getenv
+	_ = os.Unsetenv(name)
+	d.Getenv = func(asked string) string {
+		if asked == name {
+			return value
+		}
+		return getenv(asked)
+	}
+}
+
 func loadContract() (*contract.Contract, error) {
 	c, err := contract.Load()
 	if err != nil {

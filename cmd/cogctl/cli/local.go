@@ -130,7 +130,7 @@ func newLocalLogs(d *Deps) *cobra.Command {
 func newLocalReset(d *Deps) *cobra.Command {
 	var yes, dryRun bool
 	cmd := &cobra.Command{
-		Use: "reset", Short: "Forget the local account: every byte of its folder", Args: cobra.NoArgs,
+		Use: "reset", Short: "Forget the local account: all of its folder but the evidence keys", Args: cobra.NoArgs,
 		Long:    "Forget the local account: resources, KV, queues, buckets, keys and the stack's state. It refuses while the local cloud runs, and asks for the account's name unless --yes is given.",
 		Example: "  cogctl local stop && cogctl local reset",
 		RunE: func(cmd *cobra.Command, _ []string) error {

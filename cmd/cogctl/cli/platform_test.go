@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -21,6 +22,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/audit/evidence"
 	"github.com/cognomega/edge/cmd/cogctl/cli"
 	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/internal/cfapi"
@@ -173,9 +175,15 @@ func TestProvePhase0(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var p audit.Proof
-		if err := json.Unmarshal(raw, &p); err != nil || p.Verdict != audit.Pass || p.Evidence == nil || p.Contract == "" || p.Account != account {
-			t.Errorf("%s: %v %+v", path, err, p)
+		var e struct{ Payload []byte }
+		var p evidence.Statement
+		if err := errors.Join(json.Unmarshal(raw, &e), json.Unmarshal(e.Payload, &p)); err != nil {
+			t.Fatal(err)
+		}
+		raw = e.Payload
+		if p.Predicate.Result.Verdict != audit.Pass || len(p.Predicate.Result.Evidence) < 10 || p.Predicate.Contract == "" || p.Predicate.Where.AccountID != account ||
+			len(p.Subject) != 2 || p.Subject[1].Name != "worker/cognomega-api" {
+			t.Errorf("%s: subjects %+v", path, p.Subject)
 		}
 		if signature := b.guest(mustLoad(t)); strings.Contains(string(raw), signature[strings.LastIndex(signature, ".")+1:]) {
 			t.Errorf("%s holds a usable token", path)

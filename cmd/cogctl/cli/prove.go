@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/audit/evidence"
 	"github.com/cognomega/edge/audit/suite"
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/platform"
@@ -45,7 +46,7 @@ func newProvePhase0(d *Deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "phase0", Short: "Prove that the platform stands", Args: cobra.NoArgs,
 		Long: "Prove that the platform stands: preflight 204 with allow and expose headers on every public path, the model provider is bound, " +
-			"the JWKS verifies a fresh guest token, and exactly one Worker owns the hostname. The raw answers are kept under proofs/, without tokens or secrets.",
+			"the JWKS verifies a fresh guest token, and exactly one Worker owns the hostname. The raw answers are kept under proofs/, signed and without tokens or secrets: `cogctl verify` judges them again.",
 		Example: "  cogctl prove phase0\n  cogctl prove phase0 --env production --output json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			result, err := runProve(cmd.Context(), d, suite.Phase0(), !dryRun)
@@ -70,6 +71,10 @@ func runProve(ctx context.Context, d *Deps, checks []audit.Check, keep bool) (*p
 	progress := d.Term.Progress("proving Phase 0 on " + t.Hostname)
 	defer progress.Stop()
 	result := &provePhase0Result{Env: t.Env, Hostname: t.Hostname, Checks: make([]provedCheck, len(checks))}
+	origin, err := d.origin(ctx, t, keep)
+	if err != nil {
+		return nil, err
+	}
 	var (
 		wg      sync.WaitGroup
 		results = make([]audit.Result, len(checks))
@@ -78,20 +83,53 @@ func runProve(ctx context.Context, d *Deps, checks []audit.Check, keep bool) (*p
 		wg.Go(func() { results[i], result.Checks[i] = look(ctx, t, c) })
 	}
 	wg.Wait()
-	verdicts := make([]audit.Verdict, len(checks))
-	for i, c := range checks {
-		verdicts[i] = result.Checks[i].Verdict
-		if !keep || result.Checks[i].err != nil {
-			continue
-		}
-		path, err := audit.NewProof(c, t, d.Version, d.now(), results[i]).Write(d.proofs())
-		if err != nil {
+	if keep {
+		if err := result.keep(ctx, d, t, checks, results, origin); err != nil {
 			return nil, err
 		}
-		result.Checks[i].Proof = relative(path)
+	}
+	verdicts := make([]audit.Verdict, len(checks))
+	for i := range checks {
+		verdicts[i] = result.Checks[i].Verdict
 	}
 	result.Verdict = audit.Worst(verdicts...)
 	return result, nil
+}
+
+// origin is what the proofs of this run will be signed with, and which bundles serve before it.
+func (d *Deps) origin(ctx context.Context, t *audit.Target, keep bool) (o evidence.Origin, err error) {
+	if !keep {
+		return o, nil
+	}
+	o.Tool = d.Version
+	if o.Signer, err = d.signer(); err != nil {
+		return o, err
+	}
+	o.Subjects, err = evidence.Deployed(ctx, t)
+	return o, err
+}
+
+// keep signs and writes the proof of every check that could look.
+func (r *provePhase0Result) keep(ctx context.Context, d *Deps, t *audit.Target, checks []audit.Check, results []audit.Result, o evidence.Origin) error {
+	after, err := evidence.Deployed(ctx, t)
+	if err != nil {
+		return err
+	}
+	if err := evidence.Unmoved(o.Subjects, after); err != nil {
+		return err
+	}
+	o.At = d.now()
+	for i, c := range checks {
+		if r.Checks[i].err != nil {
+			continue
+		}
+		path, err := evidence.Keep(ctx, d.proofs(), c, t, o, results[i])
+		if err != nil {
+			return err
+		}
+		r.Checks[i].Proof = relative(path)
+	}
+	return nil
 }
 
 // look runs a check. One that could not look says why: no data is never a verdict.

@@ -21,7 +21,9 @@ const exitInterrupted = 130
 func Main(version string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return Run(ctx, NewDeps(version), os.Args[1:])
+	d := NewDeps(version)
+	d.withhold(evidenceKeyEnv)
+	return Run(ctx, d, os.Args[1:])
 }
 
 // Run parses args, runs the command and shows its error, if any.
@@ -62,7 +64,7 @@ type section struct {
 func NewRoot(d *Deps) *cobra.Command {
 	sections := []section{
 		{"operate", "Operate the platform", []*cobra.Command{newUp(d), newDown(d), newStatus(d), newLocal(d)}},
-		{"release", "Release a change", []*cobra.Command{newPreview(d), newProve(d)}},
+		{"release", "Release a change", []*cobra.Command{newPreview(d), newProve(d), newVerify(d), newKeys(d)}},
 		{"inspect", "Inspect what is live", []*cobra.Command{newAudit(d), newPreflight(d), newJWKS(d), newToken(d)}},
 		{"develop", "Develop", []*cobra.Command{newContract(d), newSetup(d), newDoctor(d), newCompletion(d), newVersion(d)}},
 	}
