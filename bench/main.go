@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"syscall"
 	"time"
 
 	"github.com/cognomega/edge/internal/fault"
@@ -39,7 +40,7 @@ func scenarios() []scenario {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	t := term.System(os.Getenv)
 	err := benchmark(ctx, t)
 	stop()
