@@ -44,8 +44,8 @@ func (v Verifier) Verify(ctx context.Context, raw []byte) (Verified, error) {
 // follows judges the evidence again and compares: everything the statement says must come out of it.
 func (s Statement) follows(c *contract.Contract, checks []audit.Check) error {
 	p := s.Predicate
-	if len(s.Subject) == 0 || !equalJSON(s.Subject[0], contractSubject(p.Contract)) {
-		return fault.New(fault.Denied, "its first subject is not the contract it names")
+	if err := s.about(); err != nil {
+		return err
 	}
 	if p.Contract != c.Digest() {
 		return fault.New(fault.Inconclusive, "made under contract %.12s, this is %.12s: the signature is good, the verdict cannot be derived", p.Contract, c.Digest()).
@@ -71,6 +71,22 @@ func (s Statement) follows(c *contract.Contract, checks []audit.Check) error {
 		return err
 	}
 	return p.Result.same(derived)
+}
+
+// about sees that the subjects can be meant: the contract first, then every version once, each with a digest.
+func (s Statement) about() error {
+	if len(s.Subject) == 0 || !equalJSON(s.Subject[0], contractSubject(s.Predicate.Contract)) {
+		return fault.New(fault.Denied, "its first subject is not the contract it names")
+	}
+	seen := map[string]bool{}
+	for _, subject := range s.Subject {
+		id := subject.Name + " " + subject.Annotations["version_id"]
+		if len(subject.Digest) == 0 || seen[id] {
+			return fault.New(fault.Denied, "subject %q has no digest, or is there twice", subject.Name)
+		}
+		seen[id] = true
+	}
+	return nil
 }
 
 // same compares what a proof says with what its evidence gives, and names the first difference people would ask for.
