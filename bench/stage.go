@@ -59,6 +59,8 @@ func (s *stage) cogctl(ctx context.Context, args ...string) (time.Duration, erro
 func (s *stage) run(ctx context.Context, program string, args ...string) (time.Duration, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env = s.root, append(os.Environ(), "COGCTL_LOCAL_DIR="+s.dir)
+	// An interrupted program ends what it has started itself, which a killed one cannot.
+	cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(os.Interrupt) }, 30*time.Second
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
 	took := time.Since(start)
