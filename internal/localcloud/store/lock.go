@@ -30,6 +30,12 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockFolder gives the folder back. Closing alone would not: a child process that is just being started holds a copy of the file
+// until it executes its program, and with it the lock.
+func unlockFolder(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}
+
 func inUse(dir string, f *os.File) error {
 	raw := make([]byte, 20)
 	n, _ := f.ReadAt(raw, 0) // short or empty while the holder is just starting

@@ -128,7 +128,7 @@ func (s *Store) close() error {
 		errs = append(errs, s.db.Close())
 	}
 	if s.lock != nil {
-		errs = append(errs, s.lock.Close())
+		errs = append(errs, unlockFolder(s.lock))
 	}
 	return asFault(errors.Join(errs...), "close the store")
 }
