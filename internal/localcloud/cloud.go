@@ -98,7 +98,6 @@ func (c *Cloud) listen(ctx context.Context, token, tokenFile string) error {
 		Schema: EndpointsSchema, PID: os.Getpid(), AccountID: c.AccountID(), AccountName: c.cfg.AccountName, Zones: c.zones(),
 		CAFile: filepath.Join(c.cfg.Dir, "ca.pem"), TokenFile: tokenFile, StartedAt: c.cfg.Now().UTC(),
 	}
-	tlsConfig := c.edge.TLSConfig()
 	for _, l := range []struct {
 		port    int
 		handler http.Handler
@@ -106,9 +105,9 @@ func (c *Cloud) listen(ctx context.Context, token, tokenFile string) error {
 		say     func(addr string)
 	}{
 		{c.cfg.Ports.APIHTTP, v4, nil, func(a string) { e.APIHTTP = "http://" + a + "/client/v4" }},
-		{c.cfg.Ports.APIHTTPS, v4, tlsConfig, func(a string) { e.APIHTTPS = "https://" + a + "/client/v4" }},
+		{c.cfg.Ports.APIHTTPS, v4, c.edge.TLSConfig(), func(a string) { e.APIHTTPS = "https://" + a + "/client/v4" }},
 		{c.cfg.Ports.EdgeHTTP, c.edge.Handler(), nil, func(a string) { e.EdgeHTTP = a }},
-		{c.cfg.Ports.EdgeHTTPS, c.edge.Handler(), tlsConfig, func(a string) { e.EdgeHTTPS = a }},
+		{c.cfg.Ports.EdgeHTTPS, c.edge.Handler(), c.edge.TLSConfig(), func(a string) { e.EdgeHTTPS = a }},
 		{0, c.control(token), nil, func(a string) { e.Control = "http://" + a }},
 	} {
 		addr, err := c.serve(ctx, l.port, l.handler, l.tls)
