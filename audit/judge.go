@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"time"
 
@@ -34,7 +35,11 @@ func Rejudge[E any](judge func(*Target, E) (Result, error)) Judge {
 		if err != nil || !bytes.Equal(again, compact.Bytes()) {
 			return Result{}, Misfit("it is not in the form the check writes")
 		}
-		return judge(t, e)
+		r, err := judge(t, e)
+		if err != nil && !errors.Is(err, fault.Denied) {
+			return Result{}, Misfit("it cannot be judged: %v", err)
+		}
+		return r, err
 	}
 }
 
