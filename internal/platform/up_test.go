@@ -156,3 +156,38 @@ func TestAKilledCloudComesBackWithItsData(t *testing.T) {
 	j.must(0, nil, "status")
 	j.up()
 }
+
+// Ctrl-C ends it within seconds at whatever step it is, and says that it can be run again.
+func TestAnInterruptedUpEndsSoonAndIsContinued(t *testing.T) {
+	t.Parallel()
+	j := newJourney(t)
+	for _, after := range []time.Duration{1200 * time.Millisecond, 2 * time.Second, 3 * time.Second} {
+		j.must(0, nil, "local", "start")
+		cmd := j.command("up")
+		var stdout bytes.Buffer
+		cmd.Stdout = &stdout
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // as a terminal does: Ctrl-C reaches the whole group
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- cmd.Wait() }()
+		select {
+		case <-done:
+			continue // a fast machine: it was over before
+		case <-time.After(after):
+		}
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+		select {
+		case <-done:
+		case <-time.After(30 * time.Second):
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+			t.Fatalf("interrupted after %v, it went on for 30 s", after)
+		}
+		if code := cmd.ProcessState.ExitCode(); code == 0 && !bytes.Contains(stdout.Bytes(), []byte(`"verdict": "pass"`)) {
+			t.Errorf("interrupted after %v: exit 0 without a proof: %s", after, stdout.String())
+		}
+	}
+	j.up()
+	j.must(0, nil, "preview", "--refresh", "--exit-code")
+}

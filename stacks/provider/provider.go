@@ -11,6 +11,7 @@ import (
 
 	"github.com/cognomega/edge/internal/cfapi"
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/stacks/parent"
 	"github.com/cognomega/edge/stacks/provider/sdk"
 )
 
@@ -25,7 +26,7 @@ func Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return server.Run(whileParent(ctx), sdk.Name, sdk.Version)
+	return server.Run(parent.While(ctx), sdk.Name, sdk.Version)
 }
 
 // New builds the provider.

@@ -14,6 +14,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/stacks/parent"
 )
 
 // Version is what the plugin reports: the version it stands in for, unmistakably marked.
@@ -32,7 +33,7 @@ type plugin struct {
 // Run serves the plugin to the engine until the engine goes, also when it is killed.
 func Run(ctx context.Context, log *slog.Logger) error {
 	log.Info("this is a stand-in for the official Cloudflare plugin; it talks to a loopback API only", "version", Version)
-	return New(log, os.Getenv).Run(whileParent(ctx), "cloudflare", Version)
+	return New(log, os.Getenv).Run(parent.While(ctx), "cloudflare", Version)
 }
 
 // New is the plugin as a provider that can also be served inside a test.

@@ -1,4 +1,5 @@
-package standin
+// Package parent ends a program with the process that started it.
+package parent
 
 import (
 	"context"
@@ -6,8 +7,8 @@ import (
 	"time"
 )
 
-// whileParent is ctx, cancelled when the process that started this one is gone: an engine that was killed must not leave its plugins behind.
-func whileParent(ctx context.Context) context.Context {
+// While is ctx, cancelled when the process that started this one is gone: an engine that was killed must not leave its plugins behind.
+func While(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	parent := os.Getppid()
 	go func() {
