@@ -34,7 +34,7 @@ func help(w io.Writer, cmd *cobra.Command, sections []section) {
 Exit codes
   0  it holds, or it was done        3  an API, a network or a credential
   1  a finding, or a check failed    4  inconclusive: too little was seen to decide
-  2  the command line is wrong       5  refused by a policy
+  2  the command line is wrong       5  refused by a policy       70  a defect of this program
 `)
 }
 

@@ -155,17 +155,22 @@ func (r *provePhase0Result) err() error {
 }
 
 func (r *provePhase0Result) blocks() []term.Block {
-	rows := term.Rows{Columns: []string{"check", "verdict", "evidence"}}
-	var findings []audit.Finding
+	rows := term.Rows{Columns: []string{"check", "verdict", "found"}}
+	var (
+		findings []audit.Finding
+		kept     term.Facts
+	)
 	for _, c := range r.Checks {
-		evidence := c.Summary
-		if c.Proof != "" {
-			evidence += "  " + c.Proof
-		}
-		rows.Rows = append(rows.Rows, []term.Text{term.T(c.Title), term.Mark(term.Verdict(c.Verdict)), term.T(evidence)})
+		rows.Rows = append(rows.Rows, []term.Text{term.T(c.Title), term.Mark(term.Verdict(c.Verdict)), term.T(c.Summary)})
 		findings = append(findings, c.Findings...)
+		if c.Proof != "" {
+			kept = append(kept, term.Fact{Name: "evidence", Value: term.DimText(c.Proof)})
+		}
 	}
 	blocks := []term.Block{headline(r.Verdict, "Phase 0 on "+r.Hostname+" ("+r.Env+")"), rows}
+	if len(kept) > 0 {
+		blocks = append(blocks, kept)
+	}
 	if len(findings) > 0 {
 		blocks = append(blocks, findingRows(findings, "got", "want"))
 		blocks = append(blocks, hintLines(findings)...)
