@@ -63,7 +63,7 @@ func (b *bed) origin() evidence.Origin {
 }
 
 func (b *bed) verifier() evidence.Verifier {
-	return evidence.Verifier{Ring: evidence.Ring{b.signer.ID: b.signer.Key}, Checks: suite.Phase0(), Contract: b.contract}
+	return evidence.Verifier{Ring: evidence.Ring{b.signer.ID: b.signer.Key}, Checks: suite.All(), Contract: b.contract}
 }
 
 // aiProof is a small proof that passes.

@@ -101,7 +101,7 @@ func newVerify(d *Deps) *cobra.Command {
 }
 
 func runVerify(ctx context.Context, d *Deps, o verifyOptions, files []string) (*verifyResult, error) {
-	v := evidence.Verifier{Checks: suite.Phase0()}
+	v := evidence.Verifier{Checks: suite.All()}
 	var err error
 	if v.Ring, err = d.believed(o.keys); err != nil {
 		return nil, err

@@ -275,3 +275,19 @@ func itoa(n int) string {
 	raw, _ := json.Marshal(n)
 	return string(raw)
 }
+
+func TestVerifyOnATerminal(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, term.Fake{TTY: true, Width: 200})
+	files := b.prove(fault.ExitOK)
+	changed := write(t, b.dir, "changed.json", bytes.ToUpper(read(t, files[0])))
+	if code := b.run("verify", files[0], changed); code != fault.ExitUsage {
+		t.Errorf("exit %d: %s%s", code, b.out, b.err)
+	}
+	if out := b.out.String(); !strings.Contains(out, "\x1b[") || !strings.Contains(out, "✓ verified") || !strings.Contains(out, "✗ rejected") {
+		t.Errorf("got %q", out)
+	}
+	if code := b.run("verify", files[0], "-o", "markdown"); code != fault.ExitOK || !strings.Contains(b.out.String(), "| ✓ verified |") || strings.Contains(b.out.String(), "\x1b[") {
+		t.Errorf("exit %d: %q", code, b.out)
+	}
+}
