@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	workflowCommand    = regexp.MustCompile(`(?m)bin/cogctl ([^\n#]*)`)
+	workflowCommand    = regexp.MustCompile(`(?m)bin/cogctl ([^\n#&|]*)`)
 	workflowExpression = regexp.MustCompile(`\$\{\{[^}]*\}\}`)
 )
 
