@@ -24,7 +24,7 @@ func Rejudge[E any](judge func(*Target, E) (Result, error)) Judge {
 		if err := dec.Decode(&e); err != nil {
 			return Result{}, Misfit("it cannot be read: %v", err)
 		}
-		if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // the decoder returns io.EOF itself
+		if _, err := dec.Token(); err != io.EOF {
 			return Result{}, Misfit("something follows it")
 		}
 		again, err := json.Marshal(e)

@@ -42,7 +42,7 @@ func (k dsseKey) Verify(_ context.Context, data, sig []byte) error {
 
 // seal signs a payload and returns the envelope's file.
 func seal(ctx context.Context, s Signer, payload []byte) ([]byte, error) {
-	signer, err := dsse.NewEnvelopeSigner(dsseKey{s.Key, s.private})
+	signer, err := dsse.NewEnvelopeSigner(dsseKey(s))
 	if err != nil {
 		return nil, fault.New(fault.Internal, "sign a proof: %w", err)
 	}

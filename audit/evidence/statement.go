@@ -113,7 +113,7 @@ func parseStatement(payload []byte) (Statement, error) {
 	if err := dec.Decode(&s); err != nil {
 		return s, fault.New(fault.Invalid, "not a proof: the statement cannot be read: %w", err)
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // the decoder returns io.EOF itself
+	if _, err := dec.Token(); err != io.EOF {
 		return s, fault.New(fault.Invalid, "not a proof: something follows the statement")
 	}
 	if again, err := json.Marshal(s); err != nil || !bytes.Equal(again, payload) {

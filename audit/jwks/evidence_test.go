@@ -127,8 +127,9 @@ func hex(c byte) string {
 func FuzzJudge(f *testing.F) {
 	f.Add([]byte(`{"at":"2026-11-22T18:00:00Z","jwks":{"url":"https://api.example.test/.well-known/jwks.json","status":200,"cache_control":"","body":"{\"keys\":[]}"}}`))
 	f.Add([]byte(`null`))
+	target := healthy().target(f)
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		r, err := jwks.Check().Judge(healthy().target(t), raw)
+		r, err := jwks.Check().Judge(target, raw)
 		if err == nil && r.Verdict == audit.Pass {
 			t.Errorf("passes without a signature: %q", raw)
 		}

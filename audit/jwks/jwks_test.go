@@ -67,7 +67,7 @@ func healthy() *platform {
 	}
 }
 
-func (p *platform) token(t *testing.T) string {
+func (p *platform) token(t testing.TB) string {
 	t.Helper()
 	if p.forged != "" {
 		return p.forged
@@ -91,7 +91,7 @@ func (p *platform) token(t *testing.T) string {
 	return text
 }
 
-func (p *platform) target(t *testing.T) *audit.Target {
+func (p *platform) target(t testing.TB) *audit.Target {
 	t.Helper()
 	c, err := contract.Load()
 	if err != nil {
