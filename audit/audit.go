@@ -75,6 +75,7 @@ type Finding struct {
 	Want     string   `json:"want,omitempty"`
 	Resource Resource `json:"resource"`
 	Hint     string   `json:"hint,omitempty"`
+	Curl     string   `json:"curl,omitempty"` // the request that shows it, when a URL alone does not
 }
 
 // Verdict is the outcome of a check.
@@ -119,6 +120,7 @@ func Undecided(summary string, evidence any) Result {
 type Check struct {
 	Name  string // names its proof file
 	Title string // what holds when it passes
+	Form  int    // of the evidence; a check whose evidence changes its form, or its judge its mind, counts on
 	Run   func(context.Context, *Target) (Result, error)
 	Judge Judge
 }

@@ -38,6 +38,7 @@ type Subject struct {
 type Predicate struct {
 	Check    string    `json:"check"`
 	Title    string    `json:"title"`
+	Form     int       `json:"form"` // of the check's evidence
 	At       time.Time `json:"at"`
 	Tool     string    `json:"tool"`
 	Contract string    `json:"contract_sha256"`
@@ -70,7 +71,7 @@ func newStatement(c audit.Check, t *audit.Target, o Origin, r audit.Result) (Sta
 	return Statement{
 		Type: StatementType, PredicateType: PredicateType, Subject: append([]Subject{contractSubject(t.Contract.Digest())}, o.Subjects...),
 		Predicate: Predicate{
-			Check: c.Name, Title: c.Title, At: o.At.UTC().Truncate(time.Second), Tool: "cogctl " + o.Tool, Contract: t.Contract.Digest(),
+			Check: c.Name, Title: c.Title, Form: c.Form, At: o.At.UTC().Truncate(time.Second), Tool: "cogctl " + o.Tool, Contract: t.Contract.Digest(),
 			Where:  Where{Name: t.Env, Stack: project + "/" + t.Env, AccountID: t.AccountID, Hostname: t.Hostname, URL: t.PublicURL("")},
 			Result: kept,
 		},

@@ -55,6 +55,10 @@ func (s Statement) follows(c *contract.Contract, checks []audit.Check) error {
 	if i < 0 {
 		return fault.New(fault.Invalid, "not a proof this cogctl can judge: it knows no check %.40q", p.Check)
 	}
+	if p.Form != checks[i].Form {
+		return fault.New(fault.Invalid, "not a proof this cogctl can judge: the evidence of %s has form %d, this one judges form %d", p.Check, p.Form, checks[i].Form).
+			WithHint("use the cogctl that made it: %s", p.Tool)
+	}
 	if p.Title != checks[i].Title {
 		return fault.New(fault.Denied, "it says of check %s that %q, which is not what the check is about", p.Check, p.Title)
 	}

@@ -203,6 +203,7 @@ func TestWhatIsNoProof(t *testing.T) {
 		"another schema":     {b.resign(clean, swap("proof/v2", "proof/v9")), fault.Invalid, "proof/v9"},
 		"another statement":  {b.resign(clean, swap("Statement/v1", "Statement/v0.1")), fault.Invalid, "Statement/v0.1"},
 		"an unknown check":   {b.resign(clean, swap(`"check":"ai-binding"`, `"check":"tea-leaves"`)), fault.Invalid, `no check "tea-leaves"`},
+		"another form":       {b.resign(clean, swap(`"form":0`, `"form":1`)), fault.Invalid, "has form 1, this one judges form 0"},
 		"an unknown member":  {b.resign(clean, swap(`"check":`, `"mood":"good","check":`)), fault.Invalid, "mood"},
 		"not even JSON":      {b.resign(clean, func(string) string { return "pass" }), fault.Invalid, "not JSON"},
 		"more than one":      {b.resign(clean, func(p string) string { return p + "{}" }), fault.Invalid, "not JSON"},

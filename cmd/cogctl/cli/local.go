@@ -141,9 +141,9 @@ func newLocalReset(d *Deps) *cobra.Command {
 			if err := confirmReset(cmd.Context(), d, l, yes || dryRun); err != nil {
 				return err
 			}
-			word := "would be removed"
+			word := "would be removed, but for the evidence keys"
 			if !dryRun {
-				word = "is removed"
+				word = "is removed, but for the evidence keys"
 				if err := platform.ResetLocal(cmd.Context(), l); err != nil {
 					return err
 				}
