@@ -77,8 +77,10 @@ func TestServerLife(t *testing.T) {
 	if err != nil || seen.PID != s.PID || seen.URL("life") != s.URL("life") {
 		t.Errorf("Running sees %+v, %v", seen, err)
 	}
-	if _, err := pgx.Connect(ctx, strings.Replace(s.URL("life"), ":", ":x", 2)); err == nil {
-		t.Error("a wrong password must be refused")
+	for _, url := range []string{s.URL("life"), s.SocketURL("life")} {
+		if _, err := pgx.Connect(ctx, strings.Replace(url, "cognomega:", "cognomega:x", 1)); err == nil || !strings.Contains(err.Error(), "28P01") {
+			t.Errorf("a wrong password must be refused, got %v", err)
+		}
 	}
 
 	if err := s.Stop(ctx); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -118,7 +119,7 @@ func (t *Target) secure(text string) (string, error) {
 		return "", fault.New(fault.Invalid, "the database's connection string is empty").WithHint("postgres://user:password@host:5432/database")
 	}
 	c, err := pgx.ParseConfig(text)
-	if err != nil {
+	if err != nil || !isURL(text) && !keywords.MatchString(text) {
 		return "", unreadable("the database's connection string")
 	}
 	local := isLocal(c.Host)
@@ -139,7 +140,7 @@ func (t *Target) secure(text string) (string, error) {
 
 // withSSLMode sets sslmode in either form of connection string; in the second, the last of two wins.
 func withSSLMode(text, mode string) (string, error) {
-	if !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
+	if !isURL(text) {
 		return text + " sslmode=" + mode, nil
 	}
 	u, err := url.Parse(text)
@@ -150,6 +151,13 @@ func withSSLMode(text, mode string) (string, error) {
 	q.Set("sslmode", mode)
 	u.RawQuery = q.Encode()
 	return u.String(), nil
+}
+
+// keywords is the other form of connection string. pgx takes almost anything before the first = for a name, a mistyped URL too.
+var keywords = regexp.MustCompile(`^[a-z_]+\s*=`)
+
+func isURL(text string) bool {
+	return strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://")
 }
 
 func unreadable(what string) error {
