@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/cognomega/edge/internal/fault"
 )
 
@@ -60,17 +62,7 @@ func (e Endpoints) write(dir string) error {
 
 // writeFile writes owner-only bytes beside the target, then renames over it.
 func writeFile(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return fault.New(fault.Unavailable, "write %s: %w", path, err)
-	}
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
+	if err := renameio.WriteFile(path, data, 0o600); err != nil {
 		return fault.New(fault.Unavailable, "write %s: %w", path, err)
 	}
 	return nil

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/cognomega/edge/internal/fault"
 )
 
@@ -119,16 +121,7 @@ func writeOwnerOnly(path string, data []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fault.New(fault.Unavailable, "create %s: %w", filepath.Dir(path), err)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return fault.New(fault.Unavailable, "write %s: %w", path, err)
-	}
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
+	if err := renameio.WriteFile(path, data, 0o600); err != nil {
 		return fault.New(fault.Unavailable, "write %s: %w", path, err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
+	"github.com/google/renameio/v2"
 
 	"github.com/cognomega/edge/internal/fault"
 )
@@ -139,26 +140,9 @@ func (r Result) Write(root string) (string, error) {
 		name string
 		data []byte
 	}{{MapFile, r.Map}, {CodeFile, r.Code}} {
-		if err := replace(filepath.Join(dir, f.name), f.data); err != nil {
+		if err := renameio.WriteFile(filepath.Join(dir, f.name), f.data, 0o644); err != nil {
 			return "", fault.New(fault.Unavailable, "write bundle of %s: %w", r.Worker, err)
 		}
 	}
 	return filepath.Join(dir, CodeFile), nil
-}
-
-// replace swaps a file in one step, so that a reader never sees half of it.
-func replace(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-	}
-	return err
 }

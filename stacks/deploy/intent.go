@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/renameio/v2"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
 	"github.com/cognomega/edge/internal/fault"
@@ -50,7 +51,7 @@ func (r *run) intend(ctx context.Context, p *plan) error {
 	}
 	raw, err := json.Marshal(list)
 	if err == nil {
-		err = replaceFile(intentFile(r.space.dir), raw)
+		err = renameio.WriteFile(intentFile(r.space.dir), raw, 0o600)
 	}
 	if err != nil {
 		return fault.New(fault.Unavailable, "write down what is about to be created: %w", err)
@@ -112,21 +113,4 @@ func plain(v any) any {
 	default:
 		return v
 	}
-}
-
-// replaceFile swaps a file in one step, and only once its content is on disk.
-func replaceFile(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(data)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-	}
-	return err
 }

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"github.com/cognomega/edge/internal/fault"
 )
 
@@ -134,16 +136,8 @@ func serial() *big.Int {
 
 // writePEM writes beside the target, then renames over it, so that a crash leaves the old file or the new one.
 func writePEM(path, kind string, der []byte, mode fs.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
-	if err != nil {
-		return fault.New(fault.Unavailable, "write %s: %w", path, err)
-	}
-	err = errors.Join(tmp.Chmod(mode), pem.Encode(tmp, &pem.Block{Type: kind, Bytes: der}), tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
+	raw := pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	if err := renameio.WriteFile(path, raw, mode, renameio.WithStaticPermissions(mode)); err != nil {
 		return fault.New(fault.Unavailable, "write %s: %w", path, err)
 	}
 	return nil
