@@ -35,7 +35,7 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"idle", idle}, {"gateway", gateway}, {"edge", edgeCost}, {"websocket", webSocket},
-		{"version", startUp}, {"noop", noOp}, {"up", warmUp}, {"audit", auditRoutes},
+		{"version", startUp}, {"noop", noOp}, {"up", warmUp}, {"audit", auditRoutes}, {"verify", verifyProof},
 	}
 }
 
