@@ -173,6 +173,24 @@ func TestAForgedVerdictDoesNotFollow(t *testing.T) {
 	}
 }
 
+func TestAnOpenVerdictStaysOpen(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	c := b.capture()
+	c.Unseen = []routes.Unseen{{What: "redirect rules", Why: "10000 Authentication error"}}
+	open := b.routesProof(c)
+	v, err := b.verify(open)
+	if err != nil || v.Statement.Predicate.Result.Verdict != audit.Inconclusive {
+		t.Errorf("%v %s", err, v.Statement.Predicate.Result.Verdict)
+	}
+	for _, better := range []audit.Verdict{audit.Pass, audit.Fail} {
+		_, err := b.verify(b.resign(open, swap(`"verdict":"inconclusive"`, `"verdict":"`+string(better)+`"`)))
+		if !errors.Is(err, fault.Denied) || !strings.Contains(err.Error(), "its own evidence says inconclusive") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestAForgedAnswerIsStillJudged(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
