@@ -1,11 +1,6 @@
 package cli
 
 import (
-	"errors"
-	"io"
-	"os"
-	"path/filepath"
-
 	"github.com/spf13/cobra"
 
 	"github.com/cognomega/edge/audit/evidence"
@@ -13,70 +8,10 @@ import (
 	"github.com/cognomega/edge/internal/term"
 )
 
-// evidenceKeyEnv gives a private key to machines that must not keep one, such as CI.
-const evidenceKeyEnv = "COGCTL_EVIDENCE_KEY"
-
 func newKeys(d *Deps) *cobra.Command {
 	return newGroup("keys", "The keys that sign proofs, and those whose proofs are believed",
 		"  cogctl keys list\n  cogctl keys show > me.pem        # for whoever shall believe your proofs\n  cogctl keys trust ci.pem --name ci",
 		newKeysList(d), newKeysCreate(d), newKeysShow(d), newKeysTrust(d))
-}
-
-// vault is the folder of this machine's evidence keys.
-func (d *Deps) vault() evidence.Vault {
-	dir := d.LocalDir
-	if l, err := d.layout(); err == nil {
-		dir = l.Local
-	} else if dir == "" {
-		dir = filepath.Join(d.WorkDir, ".local")
-	}
-	return evidence.Vault{Dir: filepath.Join(dir, "evidence")}
-}
-
-// signer is the key of the environment when it gives one, which is never written anywhere; else this machine's, made on first use.
-func (d *Deps) signer() (evidence.Signer, error) {
-	if text := d.Getenv(evidenceKeyEnv); text != "" {
-		return environmentSigner(text)
-	}
-	s, _, err := d.vault().Ensure()
-	return s, err
-}
-
-func environmentSigner(text string) (evidence.Signer, error) {
-	s, err := evidence.ParseSigner([]byte(text))
-	if err != nil {
-		return s, fault.New(fault.Invalid, "%s: %w", evidenceKeyEnv, err)
-	}
-	return s, nil
-}
-
-// current is the signing key that would be used, without making one; false when there is none.
-func (d *Deps) current() (evidence.Signer, bool, error) {
-	if text := d.Getenv(evidenceKeyEnv); text != "" {
-		s, err := environmentSigner(text)
-		return s, err == nil, err
-	}
-	s, err := d.vault().Signer()
-	if errors.Is(err, fault.NotFound) {
-		return s, false, nil
-	}
-	return s, err == nil, err
-}
-
-// ring is the trusted keys, and the own signing key: whoever holds the private half can make what it signs anyway.
-func (d *Deps) ring() (evidence.Ring, error) {
-	ring, err := d.vault().Ring()
-	if err != nil {
-		return nil, err
-	}
-	own, ok, err := d.current()
-	if err != nil {
-		return nil, err
-	}
-	if _, known := ring[own.ID]; ok && !known {
-		ring[own.ID] = own.Key
-	}
-	return ring, nil
 }
 
 type keyRow struct {
@@ -258,36 +193,6 @@ func runKeysTrust(d *Deps, file, name string, dryRun bool) (*keyChange, error) {
 	}
 	added, err := d.vault().Trust(k)
 	return &keyChange{k, added, false}, err
-}
-
-// inputLimit is above every file that is read whole.
-const inputLimit = 64<<20 + 1
-
-// read reads a file, or stdin for "-".
-func (d *Deps) read(file string) ([]byte, error) {
-	in := d.Term.In()
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return nil, fault.New(fault.Invalid, "read %s: %w", file, unpath(err))
-		}
-		defer f.Close()
-		in = f
-	}
-	raw, err := io.ReadAll(io.LimitReader(in, inputLimit))
-	if err != nil {
-		return nil, fault.New(fault.Invalid, "read %s: %w", file, unpath(err))
-	}
-	return raw, nil
-}
-
-// unpath leaves out the path that the message names already.
-func unpath(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
 }
 
 // completeKey offers the ids of trusted keys.

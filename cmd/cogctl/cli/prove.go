@@ -3,14 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cognomega/edge/audit"
-	"github.com/cognomega/edge/audit/evidence"
 	"github.com/cognomega/edge/audit/suite"
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/platform"
@@ -96,42 +94,6 @@ func runProve(ctx context.Context, d *Deps, checks []audit.Check, keep bool) (*p
 	return result, nil
 }
 
-// origin is what the proofs of this run will be signed with, and which bundles serve before it.
-func (d *Deps) origin(ctx context.Context, t *audit.Target, keep bool) (o evidence.Origin, err error) {
-	if !keep {
-		return o, nil
-	}
-	o.Tool = d.Version
-	if o.Signer, err = d.signer(); err != nil {
-		return o, err
-	}
-	o.Subjects, err = evidence.Deployed(ctx, t)
-	return o, err
-}
-
-// keep signs and writes the proof of every check that could look.
-func (r *provePhase0Result) keep(ctx context.Context, d *Deps, t *audit.Target, checks []audit.Check, results []audit.Result, o evidence.Origin) error {
-	after, err := evidence.Deployed(ctx, t)
-	if err != nil {
-		return err
-	}
-	if err := evidence.Unmoved(o.Subjects, after); err != nil {
-		return err
-	}
-	o.At = d.now()
-	for i, c := range checks {
-		if r.Checks[i].err != nil {
-			continue
-		}
-		path, err := evidence.Keep(ctx, d.proofs(), c, t, o, results[i])
-		if err != nil {
-			return err
-		}
-		r.Checks[i].Proof = relative(path)
-	}
-	return nil
-}
-
 // look runs a check. One that could not look says why: no data is never a verdict.
 func look(ctx context.Context, t *audit.Target, c audit.Check) (audit.Result, provedCheck) {
 	r, err := c.Run(ctx, t)
@@ -176,17 +138,6 @@ func (r *provePhase0Result) blocks() []term.Block {
 		blocks = append(blocks, hintLines(findings)...)
 	}
 	return blocks
-}
-
-// proofs is where COGCTL_PROOFS_DIR says, else the checkout's proofs folder, or one here when this is no checkout.
-func (d *Deps) proofs() string {
-	if dir := d.Getenv("COGCTL_PROOFS_DIR"); dir != "" {
-		return dir
-	}
-	if l, err := d.layout(); err == nil {
-		return l.Proofs
-	}
-	return filepath.Join(d.WorkDir, "proofs")
 }
 
 // settleTime is how long an apply may take to be seen everywhere on this machine; elsewhere KV takes its own time, and people
