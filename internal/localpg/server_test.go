@@ -114,7 +114,7 @@ func TestKilledServerRecovers(t *testing.T) {
 	}
 	acked := 0
 	for round := range 2 {
-		acked += writeUntilKilled(t, s, string(rune('a'+round)), acked)
+		acked += writeUntilKilled(t, s, string(rune('a'+round)))
 		_ = s.Stop(ctx) // gives the lock back, as the end of its process would
 		s = start(t, dir)
 		var kept int
@@ -125,7 +125,7 @@ func TestKilledServerRecovers(t *testing.T) {
 	}
 }
 
-func writeUntilKilled(t *testing.T, s *localpg.Server, prefix string, _ int) int {
+func writeUntilKilled(t *testing.T, s *localpg.Server, prefix string) int {
 	t.Helper()
 	var (
 		wg    sync.WaitGroup
@@ -133,8 +133,11 @@ func writeUntilKilled(t *testing.T, s *localpg.Server, prefix string, _ int) int
 		acked int
 		once  sync.Once
 	)
+	var conns []*pgx.Conn
 	for range 4 {
-		conn := connect(t, s.URL("postgres"))
+		conns = append(conns, connect(t, s.URL("postgres")))
+	}
+	for _, conn := range conns {
 		wg.Go(func() {
 			for {
 				if _, err := conn.Exec(t.Context(), "INSERT INTO acked VALUES ($1 || gen_random_uuid())", prefix); err != nil {

@@ -43,7 +43,7 @@ func Parse(text, direct string) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Pool, err = pgxpool.ParseConfig(secured); err != nil {
+	if t.Pool, err = pgxpool.ParseConfig(secured); err != nil || !proven(t.Pool.ConnConfig) {
 		return nil, unreadable("DATABASE_URL")
 	}
 	t.bounds(text)
@@ -64,7 +64,7 @@ func (t *Target) direct(direct string) error {
 		if err != nil {
 			return err
 		}
-		if t.Direct, err = pgx.ParseConfig(secured); err != nil {
+		if t.Direct, err = pgx.ParseConfig(secured); err != nil || !proven(t.Direct) {
 			return unreadable("DIRECT_URL")
 		}
 		if isPooler(t.Direct.Host) {
@@ -122,11 +122,7 @@ func (t *Target) secure(text string) (string, error) {
 	if err != nil || !isURL(text) && !keywords.MatchString(text) {
 		return "", unreadable("the database's connection string")
 	}
-	local := isLocal(c.Host)
-	for _, f := range c.Fallbacks {
-		local = local && isLocal(f.Host)
-	}
-	if local {
+	if allLocal(c) {
 		if !strings.Contains(text, "sslmode") {
 			return withSSLMode(text, "disable")
 		}
@@ -151,6 +147,24 @@ func withSSLMode(text, mode string) (string, error) {
 	q.Set("sslmode", mode)
 	u.RawQuery = q.Encode()
 	return u.String(), nil
+}
+
+func allLocal(c *pgx.ConnConfig) bool {
+	local := isLocal(c.Host)
+	for _, f := range c.Fallbacks {
+		local = local && isLocal(f.Host)
+	}
+	return local
+}
+
+// proven looks at what pgx made of the string, which is what counts: nothing far away is reached without a certificate that verifies.
+func proven(c *pgx.ConnConfig) bool {
+	verifies := func(host string, cfg *tls.Config) bool { return isLocal(host) || cfg != nil && !cfg.InsecureSkipVerify }
+	ok := verifies(c.Host, c.TLSConfig)
+	for _, f := range c.Fallbacks {
+		ok = ok && verifies(f.Host, f.TLSConfig)
+	}
+	return ok
 }
 
 // keywords is the other form of connection string. pgx takes almost anything before the first = for a name, a mistyped URL too.
