@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/cognomega/edge/internal/fault"
 )
@@ -20,6 +22,30 @@ func writeWhole(path string, data []byte, mode fs.FileMode) error {
 		return fault.New(fault.Unavailable, "write %s: %w", path, err)
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// writeNew is writeWhole for a file that must replace none: where there is one of that name, it is called -2, -3 and so on.
+func writeNew(path string, data []byte, mode fs.FileMode) (string, error) {
+	tmp, err := writeBeside(path, data, mode)
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(tmp) //nolint:errcheck // a second name of the file in place
+	ext := filepath.Ext(path)
+	for n := 1; ; n++ {
+		name := path
+		if n > 1 {
+			name = strings.TrimSuffix(path, ext) + "-" + strconv.Itoa(n) + ext
+		}
+		err := os.Link(tmp, name)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", fault.New(fault.Unavailable, "write %s: %w", name, err)
+		}
+		return name, syncDir(filepath.Dir(path))
+	}
 }
 
 // writeBeside writes to a new file in the folder of path; folders that hold private keys are the owner's alone.

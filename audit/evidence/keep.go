@@ -19,9 +19,9 @@ type Origin struct {
 	Signer   Signer
 }
 
-// Keep signs the proof of a result and writes it into dir; the file appears whole or not at all. What its own evidence does not
+// Keep signs the proof of a result and writes it into dir; the file appears whole or not at all, and takes no other's place. What its own evidence does not
 // bear out is not signed.
-func Keep(ctx context.Context, dir string, c audit.Check, t *audit.Target, o Origin, r audit.Result) (path string, err error) {
+func Keep(ctx context.Context, dir string, c audit.Check, t *audit.Target, o Origin, r audit.Result) (string, error) {
 	s, err := newStatement(c, t, o, r)
 	if err != nil {
 		return "", err
@@ -43,6 +43,5 @@ func Keep(ctx context.Context, dir string, c audit.Check, t *audit.Target, o Ori
 	if err != nil {
 		return "", err
 	}
-	path = filepath.Join(dir, s.Predicate.FileName())
-	return path, writeWhole(path, raw, 0o644)
+	return writeNew(filepath.Join(dir, s.Predicate.FileName()), raw, 0o644)
 }

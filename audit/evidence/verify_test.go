@@ -10,7 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -39,6 +41,30 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if files := b.files(); len(files) != 1 || filepath.Base(files[0]) != "2026-11-22T18-40-11Z-production-ai-binding.json" {
 		t.Errorf("kept %v", files)
+	}
+}
+
+func TestProofsOfOneSecondAreAllKept(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	r, err := ai.Check().Run(t.Context(), b.target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := make([]string, 8)
+	var wg sync.WaitGroup
+	for i := range paths {
+		wg.Go(func() {
+			var err error
+			if paths[i], err = evidence.Keep(t.Context(), b.dir, ai.Check(), b.target, b.origin(), r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	slices.Sort(paths)
+	if files := b.files(); len(files) != len(paths) || len(slices.Compact(paths)) != len(files) || !strings.HasSuffix(paths[0], "-production-ai-binding-2.json") {
+		t.Errorf("kept %v of %v", files, paths)
 	}
 }
 
