@@ -64,7 +64,10 @@ func (c *Client) kvValue(namespace, key string) string {
 
 // Bucket is an R2 bucket.
 type Bucket struct {
-	Name string `json:"name"`
+	Name         string `json:"name"`
+	Location     string `json:"location"`
+	StorageClass string `json:"storage_class"`
+	Jurisdiction string `json:"jurisdiction"`
 }
 
 // Buckets lists every R2 bucket of the account.
@@ -91,8 +94,16 @@ func (c *Client) Buckets(ctx context.Context) ([]Bucket, error) {
 
 // Queue is a message queue.
 type Queue struct {
-	ID   string `json:"queue_id"`
-	Name string `json:"queue_name"`
+	ID       string        `json:"queue_id"`
+	Name     string        `json:"queue_name"`
+	Settings QueueSettings `json:"settings"`
+}
+
+// QueueSettings say how a queue keeps and hands out its messages.
+type QueueSettings struct {
+	DeliveryDelayS  int  `json:"delivery_delay"`
+	DeliveryPaused  bool `json:"delivery_paused"`
+	RetentionPeriod int  `json:"message_retention_period"`
 }
 
 // Queues lists every queue of the account.

@@ -1,0 +1,118 @@
+package snapshot
+
+import (
+	"slices"
+	"time"
+
+	"github.com/cognomega/edge/contract"
+	"github.com/cognomega/edge/internal/fault"
+)
+
+// What every deployment of the platform does, beyond what the contract says.
+const (
+	discardAddress = "100::" // nothing answers there: without its Worker the hostname serves nothing
+	automaticTTL   = 1
+	daySeconds     = 24 * 60 * 60
+)
+
+// Declared is what an environment consists of when it is as the contract says. Ids and digests of code are not in it.
+func Declared(c *contract.Contract, env string, at time.Time) (*Snapshot, error) {
+	e, ok := c.Envs[env]
+	if !ok {
+		return nil, fault.New(fault.Invalid, "the contract has no environment %q", env)
+	}
+	s := &Snapshot{
+		At: at.UTC().Truncate(time.Second), Env: env, Account: e.AccountID, Zone: Zone{Name: e.Zone}, Settings: settings(c, env), Unseen: []Unseen{},
+		declared: true, optional: map[string]bool{},
+	}
+	s.Content = Content{
+		Workers: map[string]Worker{}, Routes: map[string]Route{}, Domains: map[string]Domain{}, Queues: map[string]Queue{},
+		Namespaces: map[string]Namespace{}, Buckets: map[string]Bucket{}, Hyperdrives: map[string]Hyperdrive{},
+		DNS: map[string]map[string]Record{"AAAA " + e.Hostname: {discardAddress: {Proxied: true, TTL: automaticTTL}}},
+	}
+	for name, store := range c.Stores {
+		switch store.Kind {
+		case contract.StoreKV:
+			s.Content.Namespaces[store.Name] = Namespace{}
+		case contract.StoreR2:
+			s.Content.Buckets[store.Name] = Bucket{Lifecycle: declaredRules(store.Lifecycle)}
+		default:
+			return nil, fault.New(fault.Unsupported, "store %q is of kind %q, which snapshots do not know", name, store.Kind)
+		}
+	}
+	for name, w := range c.Workers {
+		if err := s.declare(c, e, name, w); err != nil {
+			return nil, fault.New(fault.Invalid, "worker %q: %w", name, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *Snapshot) declare(c *contract.Contract, e contract.Env, name string, w contract.Worker) error {
+	out := Worker{
+		Serving: []Share{{Percentage: 100}}, Bindings: map[string]Fields{}, Secrets: []string{},
+		CompatibilityDate: w.CompatibilityDate, CompatibilityFlags: sorted(w.CompatibilityFlags),
+		Observability: Fields{"enabled": true, "logs": map[string]any{"enabled": true, "invocation_logs": true}},
+	}
+	for binding, b := range w.Bindings {
+		if b.Kind() == contract.BindSecret {
+			out.Secrets = append(out.Secrets, binding)
+			if b.Optional {
+				s.optional[name+"/"+binding] = true
+			}
+			continue
+		}
+		fields, err := declaredBinding(c, e, binding, b)
+		if err != nil {
+			return err
+		}
+		out.Bindings[binding] = fields
+	}
+	slices.Sort(out.Secrets)
+	s.Content.Workers[name] = out
+	if w.Public {
+		s.Content.Routes[e.Hostname+"/*"] = Route{Worker: name}
+	}
+	return nil
+}
+
+func declaredBinding(c *contract.Contract, e contract.Env, name string, b contract.Binding) (Fields, error) {
+	switch kind := b.Kind(); kind {
+	case contract.BindKV:
+		return Fields{"type": "kv_namespace", "namespace": c.Stores[b.KV].Name}, nil
+	case contract.BindR2:
+		return Fields{"type": "r2_bucket", "bucket_name": c.Stores[b.R2].Name}, nil
+	case contract.BindService:
+		return Fields{"type": "service", "service": b.Service}, nil
+	case contract.BindVar:
+		text, ok := e.Setting(b.Var)
+		if !ok {
+			return nil, fault.New(fault.Invalid, "binding %q names the setting %q, which environments do not have", name, b.Var)
+		}
+		return Fields{"type": "plain_text", "text": plain(name, text)}, nil
+	case contract.BindAI:
+		return Fields{"type": "ai"}, nil
+	default:
+		return nil, fault.New(fault.Unsupported, "binding %q is of kind %q, which snapshots do not know", name, kind)
+	}
+}
+
+func declaredRules(rules map[string]contract.LifecycleRule) map[string]Rule {
+	out := map[string]Rule{}
+	for id, r := range rules {
+		rule := Rule{Enabled: true, Prefix: r.Prefix, Delete: afterDays(r.DeleteAfterDays), AbortMultipart: afterDays(r.AbortMultipartAfterDays)}
+		if a := afterDays(r.InfrequentAccessAfterDays); a != nil {
+			a.StorageClass = "InfrequentAccess"
+			rule.Transitions = []Action{*a}
+		}
+		out[id] = rule
+	}
+	return out
+}
+
+func afterDays(days int) *Action {
+	if days == 0 {
+		return nil
+	}
+	return &Action{AfterS: int64(days) * daySeconds}
+}
