@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -72,7 +73,7 @@ func readForm(t *testing.T, a apitest.Answer) (names []string, parts map[string]
 	parts = map[string]string{}
 	for r := multipart.NewReader(bytes.NewReader(a.Body), params["boundary"]); ; {
 		p, err := r.NextPart()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return names, parts
 		}
 		if err != nil {

@@ -31,7 +31,7 @@ func quote(s string) string {
 // fields writes a struct literal of name, value pairs, in the order given.
 func fields(pairs ...string) string {
 	parts := make([]string, 0, len(pairs)/2)
-	for i := 0; i < len(pairs); i += 2 {
+	for i := 0; i+1 < len(pairs); i += 2 {
 		parts = append(parts, pairs[i]+" = "+pairs[i+1])
 	}
 	return "(" + strings.Join(parts, ", ") + ")"

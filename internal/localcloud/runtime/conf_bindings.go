@@ -41,10 +41,9 @@ func (c *conf) binding(m Candidate, b store.Binding) (kind, value string, err er
 	case "ai":
 		return "wrapped", wrapped("cloudflare-internal:ai-api", fields("name", `"fetcher"`, "service", quote(c.backend("ai", m.Script.Name)))), nil
 	case "ratelimit":
-		return c.rateLimit(m, b)
+		return c.rateLimit(b)
 	case "service":
-		designator, err := c.target(b.Service, b.Entrypoint)
-		return "service", designator, err
+		return "service", c.target(b.Service, b.Entrypoint), nil
 	case "durable_object_namespace":
 		designator, err := c.namespace(m, b)
 		return "durableObjectNamespace", designator, err
@@ -93,7 +92,7 @@ func (c *conf) backend(kind, id string) string {
 	})
 }
 
-func (c *conf) rateLimit(m Candidate, b store.Binding) (kind, value string, err error) {
+func (c *conf) rateLimit(b store.Binding) (kind, value string, err error) {
 	if b.Simple == nil || b.Simple.Limit <= 0 || (b.Simple.Period != 10 && b.Simple.Period != 60) {
 		return "", "", fault.New(fault.Invalid, "rate limit %q needs a limit above 0 and a period of 10 or 60 seconds", b.Name)
 	}

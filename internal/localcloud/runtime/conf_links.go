@@ -9,20 +9,20 @@ import (
 )
 
 // target designates an entrypoint of another script: inside this process by name, outside it through a stable socket.
-func (c *conf) target(script, entry string) (string, error) {
+func (c *conf) target(script, entry string) string {
 	unit := c.world.unitOf(script)
 	switch unit {
 	case "":
 		return quote(c.service(prefix+"missing/"+script, "worker", func() string {
 			return helperWorker("missing.js", []string{fields("name", `"SERVICE"`, "text", quote(script))}, nil)
-		})), nil
+		}))
 	case c.spec.name:
-		return designate(script, entry), nil
+		return designate(script, entry)
 	}
 	name := c.service(prefix+"link/"+script+"/"+entry, "external", func() string {
 		return external(c.env.paths.endpoint("entry", script, entry))
 	})
-	return quote(name), nil
+	return quote(name)
 }
 
 func designate(script, entry string) string {

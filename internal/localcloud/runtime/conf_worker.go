@@ -57,7 +57,7 @@ func (c *conf) code(m Candidate) ([]string, error) {
 	}
 	name := m.Script.Name
 	modules := []string{
-		fields("name", quote(name+"/"+entryModule), "esModule", quote(entrySource(name, main.Name, hasDefault))),
+		fields("name", quote(name+"/"+entryModule), "esModule", quote(entrySource(main.Name, hasDefault))),
 		fields("name", quote(name+"/"+consoleModule), "esModule", quote(consoleSource(name))),
 	}
 	for _, mod := range v.Modules {
@@ -123,7 +123,7 @@ const (
 )
 
 // entrySource is the generated main module.
-func entrySource(script, main string, hasDefault bool) string {
+func entrySource(main string, hasDefault bool) string {
 	spec := jsString("./" + main)
 	var b strings.Builder
 	fmt.Fprintf(&b, "import %s;\nimport * as worker from %s;\n", jsString("./"+consoleModule), spec)

@@ -58,7 +58,7 @@ func spawn(s spawnSpec) (*process, error) {
 	for i, name := range s.names {
 		args = append(args, "--socket-fd="+name+"="+strconv.Itoa(4+i))
 	}
-	cmd := exec.Command(s.binary, append(args, s.config)...)
+	cmd := exec.Command(s.binary, append(args, s.config)...) //nolint:noctx // it ends by being drained and told so, never by a context
 	cmd.Dir = s.dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TZ=UTC"} // a script must not read our environment
 	cmd.ExtraFiles = append([]*os.File{controlW}, s.sockets...)

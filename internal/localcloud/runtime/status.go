@@ -1,10 +1,14 @@
 package runtime
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/cognomega/edge/internal/fault"
 )
 
 // ProcessStatus is the state of one workerd process.
@@ -55,8 +59,11 @@ func (r *Runtime) Objects(uniqueKey string) ([]string, error) {
 		return nil, nil
 	}
 	entries, err := os.ReadDir(filepath.Join(r.paths.objects, uniqueKey))
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // no object has stored anything yet
+	}
+	if err != nil {
+		return nil, fault.New(fault.Unavailable, "list the objects of %s: %w", uniqueKey, err)
 	}
 	var ids []string
 	for _, e := range entries {

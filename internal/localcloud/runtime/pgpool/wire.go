@@ -2,6 +2,7 @@ package pgpool
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -95,7 +96,8 @@ func (p *Pool) forwardCancel(key clientKey) error {
 	if s == nil {
 		return nil // too late, or not one of ours: PostgreSQL says nothing either
 	}
-	c, err := net.DialTimeout("tcp", p.cfg.Address, connectLimit)
+	dialer := net.Dialer{Timeout: connectLimit}
+	c, err := dialer.DialContext(context.Background(), "tcp", p.cfg.Address) // a cancel outlives the session that asks for it
 	if err != nil {
 		return fault.New(fault.Unavailable, "cancel: %w", err)
 	}

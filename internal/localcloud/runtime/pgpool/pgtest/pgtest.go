@@ -22,6 +22,7 @@ type Server struct {
 	conns    []net.Conn
 }
 
+// New starts a server that ends with the test.
 func New(t *testing.T) *Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
