@@ -4,17 +4,14 @@ package cors
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/contract"
-	"github.com/cognomega/edge/internal/fault"
 )
 
 // parallel bounds the requests in flight: enough to be quick, too few to trip a rate limit.
@@ -30,10 +27,7 @@ func Check() audit.Check {
 
 // Exchange is one request and what of its answer is judged.
 type Exchange struct {
-	Method  string              `json:"method"`
-	Path    string              `json:"path"`
-	Origin  string              `json:"origin"`
-	Allowed bool                `json:"origin_allowed"`
+	Request
 	Status  int                 `json:"status"`
 	Body    int                 `json:"body_bytes"`
 	Headers map[string][]string `json:"headers"`
@@ -56,16 +50,23 @@ func run(ctx context.Context, t *audit.Target) (audit.Result, error) {
 
 // rejudge judges kept answers, after seeing that they answer what would be asked: an answer left out could be the wrong one.
 func rejudge(t *audit.Target, e Evidence) (audit.Result, error) {
-	asked := plan(t)
-	if len(asked) != len(e.Exchanges) {
-		return audit.Result{}, audit.Misfit("it holds %d answers, want %d", len(e.Exchanges), len(asked))
-	}
-	for i, x := range e.Exchanges {
-		if want := asked[i]; x.Method != want.Method || x.Path != want.Path || x.Origin != want.Origin || x.Allowed != want.Allowed {
-			return audit.Result{}, audit.Misfit("answer %d is of %s %s from %s, want %s %s from %s", i, x.Method, x.Path, x.Origin, want.Method, want.Path, want.Origin)
-		}
+	if err := answers(plan(t), e.Exchanges); err != nil {
+		return audit.Result{}, err
 	}
 	return conclude(t, e.Exchanges), nil
+}
+
+// answers refuses exchanges that are not those that were planned, each in its place.
+func answers(planned, kept []Exchange) error {
+	if len(planned) != len(kept) {
+		return audit.Misfit("it holds %d answers, want %d", len(kept), len(planned))
+	}
+	for i, x := range kept {
+		if want := planned[i]; x.Request != want.Request {
+			return audit.Misfit("answer %d is of %s %s from %s, want %s %s from %s", i, x.Method, x.Path, x.Origin, want.Method, want.Path, want.Origin)
+		}
+	}
+	return nil
 }
 
 func conclude(t *audit.Target, exchanges []Exchange) audit.Result {
@@ -106,28 +107,25 @@ func plan(t *audit.Target) []Exchange {
 	}
 	foreign := lookalikes(t.Origins)
 	var xs []Exchange
+	add := func(r Request) { xs = append(xs, Exchange{Request: r}) }
 	for _, path := range t.Contract.PublicPaths() {
 		for _, origin := range slices.Sorted(slices.Values(t.Origins)) {
-			xs = append(xs, Exchange{Method: http.MethodOptions, Path: path, Origin: origin, Allowed: true})
+			add(Request{Method: http.MethodOptions, Path: path, Origin: origin, Allowed: true})
 		}
 		for _, origin := range foreign {
-			xs = append(xs, Exchange{Method: http.MethodOptions, Path: path, Origin: origin})
+			add(Request{Method: http.MethodOptions, Path: path, Origin: origin})
 		}
 		if readable(t.Contract, path) {
-			xs = append(xs, Exchange{Method: http.MethodGet, Path: path, Origin: slices.Sorted(slices.Values(t.Origins))[0], Allowed: true},
-				Exchange{Method: http.MethodGet, Path: path, Origin: foreign[0]})
+			add(Request{Method: http.MethodGet, Path: path, Origin: slices.Sorted(slices.Values(t.Origins))[0], Allowed: true})
+			add(Request{Method: http.MethodGet, Path: path, Origin: foreign[0]})
 		}
 	}
 	return xs
 }
 
 func readable(c *contract.Contract, path string) bool {
-	for own, p := range c.HTTP.Paths {
-		if slices.Contains(p.All(own), path) {
-			return slices.Contains(p.Methods, http.MethodGet)
-		}
-	}
-	return false
+	p, ok := pathOf(c, path)
+	return ok && slices.Contains(p.Methods, http.MethodGet)
 }
 
 // lookalikes are origins that careless comparisons let through: by prefix, by suffix, without scheme or port, or by reflection.
@@ -154,39 +152,9 @@ func send(ctx context.Context, t *audit.Target, xs []Exchange) error {
 	return g.Wait()
 }
 
-func (x *Exchange) send(ctx context.Context, t *audit.Target) error {
-	req, err := http.NewRequestWithContext(ctx, x.Method, t.URL(x.Path), nil)
-	if err != nil {
-		return fault.New(fault.Internal, "make a request for %s: %w", x.Path, err)
-	}
-	req.Header.Set("Origin", x.Origin)
-	if x.Method == http.MethodOptions {
-		req.Header.Set("Access-Control-Request-Method", methodOf(t.Contract, x.Path))
-		req.Header.Set("Access-Control-Request-Headers", strings.ToLower("authorization,content-type,"+probed))
-	}
-	res, err := t.HTTP.Do(req)
-	if err != nil {
-		return audit.Unreachable(x.Method, t.URL(x.Path), err)
-	}
-	defer res.Body.Close()
-	n, err := io.Copy(io.Discard, res.Body)
-	if err != nil {
-		return audit.Unreachable(x.Method, t.URL(x.Path), err)
-	}
-	x.Status, x.Body, x.Headers = res.StatusCode, int(n), map[string][]string{}
-	for name, values := range res.Header {
-		if name == "Vary" || strings.HasPrefix(name, "Access-Control-") {
-			x.Headers[name] = values
-		}
-	}
-	return nil
-}
-
 func methodOf(c *contract.Contract, path string) string {
-	for own, p := range c.HTTP.Paths {
-		if slices.Contains(p.All(own), path) {
-			return p.Methods[0]
-		}
+	if p, ok := pathOf(c, path); ok {
+		return p.Methods[0]
 	}
 	return http.MethodGet
 }

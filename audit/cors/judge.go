@@ -2,12 +2,12 @@ package cors
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/contract"
 )
 
@@ -19,6 +19,8 @@ const (
 	allowHeaders  = "Access-Control-Allow-Headers"
 	exposeHeaders = "Access-Control-Expose-Headers"
 	maxAge        = "Access-Control-Max-Age"
+
+	corsPrefix = "Access-Control-"
 )
 
 // fact is one thing wrong with one exchange.
@@ -34,6 +36,7 @@ func judge(c contract.CORS, x Exchange) []fact {
 	j := judging{c: c, x: x}
 	j.doubled()
 	j.vary()
+	j.echoed()
 	if x.Allowed {
 		j.allowed()
 	} else {
@@ -87,7 +90,9 @@ func (j *judging) allowed() {
 	}
 	switch got := j.value(allowOrigin); {
 	case got == "*":
-		j.add("cors_wildcard", allowOrigin, got, j.x.Origin)
+		j.wildcard(j.x.Origin)
+	case got == "" && j.x.Status >= http.StatusBadRequest:
+		j.add("cors_error_unreadable", allowOrigin, got, j.x.Origin)
 	case got != j.x.Origin:
 		j.add("cors_origin", allowOrigin, got, j.x.Origin)
 	}
@@ -95,9 +100,18 @@ func (j *judging) allowed() {
 		j.add("cors_credentials", allowCreds, got, creds)
 	}
 	j.set("cors_expose_headers", exposeHeaders, j.c.ExposeHeaders)
-	if j.x.Method != http.MethodOptions {
-		return
+	j.unknown(allowOrigin, allowCreds, exposeHeaders, allowMethods, allowHeaders, maxAge)
+	if j.x.promises() {
+		j.promised()
 	}
+}
+
+// promises says that the answer is what a browser asks before it sends anything: a preflight of a path there is.
+func (r Request) promises() bool {
+	return r.Method == http.MethodOptions && (r.Probe == "" || r.Probe == probePreflight)
+}
+
+func (j *judging) promised() {
 	if j.x.Status != http.StatusNoContent || j.x.Body > 0 {
 		j.add("preflight_status", "status", fmt.Sprintf("%d with %d bytes", j.x.Status, j.x.Body), "204 without a body")
 	}
@@ -113,7 +127,7 @@ func (j *judging) foreign() {
 	switch got := j.value(allowOrigin); {
 	case got == "":
 	case got == "*":
-		j.add("cors_wildcard", allowOrigin, got, "none")
+		j.wildcard("none")
 	case got == j.x.Origin:
 		j.add("cors_reflected", allowOrigin, got, "none")
 	default:
@@ -122,8 +136,39 @@ func (j *judging) foreign() {
 	if got := j.value(allowCreds); got != "" {
 		j.add("cors_credentials", allowCreds, got, "none")
 	}
-	if slices.Contains(list(j.value(allowHeaders)), strings.ToLower(probed)) {
-		j.add("cors_reflected", allowHeaders, j.value(allowHeaders), "none")
+	for _, header := range []string{allowHeaders, allowMethods, exposeHeaders, maxAge} {
+		if got := j.value(header); got != "" {
+			j.add("cors_allowed", header, got, "none")
+		}
+	}
+	j.unknown(allowOrigin, allowCreds, exposeHeaders, allowMethods, allowHeaders, maxAge)
+}
+
+// wildcard is worse with credentials: browsers refuse that, and whatever else reads answers does not.
+func (j *judging) wildcard(want string) {
+	code := "cors_wildcard"
+	if j.value(allowCreds) != "" {
+		code = "cors_wildcard_credentials"
+	}
+	j.add(code, allowOrigin, j.value(allowOrigin), want)
+}
+
+// echoed is any header that repeats what was asked for: names nobody allows, or a foreign origin elsewhere than in the one
+// header that is judged as such.
+func (j *judging) echoed() {
+	for _, header := range slices.Sorted(maps.Keys(j.x.Headers)) {
+		if header != allowOrigin && j.x.repeats(j.x.Headers[header]) {
+			j.add("cors_reflected", header, j.value(header), "nothing of the request")
+		}
+	}
+}
+
+// unknown is a header of CORS that the gateway does not set: another layer did.
+func (j *judging) unknown(known ...string) {
+	for _, header := range slices.Sorted(maps.Keys(j.x.Headers)) {
+		if strings.HasPrefix(header, corsPrefix) && !slices.Contains(known, header) {
+			j.add("cors_unknown", header, j.value(header), "none")
+		}
 	}
 }
 
@@ -139,58 +184,4 @@ func list(value string) []string {
 	words := strings.FieldsFunc(strings.ToLower(value), func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
 	slices.Sort(words)
 	return words
-}
-
-// group makes one finding of what is wrong in the same way, shown on the first path, with how many others share it.
-func group(t *audit.Target, facts []fact) []audit.Finding {
-	type same struct{ code, header, got, want, kind string }
-	at := map[same]int{}
-	paths := map[same]map[string]bool{}
-	var findings []audit.Finding
-	for _, f := range facts {
-		k := same{f.code, f.header, generic(f.got, f.x.Origin), generic(f.want, f.x.Origin), f.x.Method + who(f.x)}
-		if _, ok := at[k]; !ok {
-			at[k], paths[k] = len(findings), map[string]bool{}
-			findings = append(findings, f.finding(t))
-		}
-		paths[k][f.x.Path] = true
-	}
-	for k, i := range at {
-		if n := len(paths[k]) - 1; n > 0 {
-			findings[i].Message += fmt.Sprintf("; the same on %d more paths", n)
-		}
-	}
-	return findings
-}
-
-func generic(text, origin string) string { return strings.ReplaceAll(text, origin, "{origin}") }
-
-func who(x Exchange) string {
-	if x.Allowed {
-		return " allowed"
-	}
-	return " foreign"
-}
-
-func (f fact) finding(t *audit.Target) audit.Finding {
-	got := f.got
-	if got == "" {
-		got = "none"
-	}
-	return audit.Finding{
-		Severity: audit.Error, Code: f.code, URL: t.PublicURL(f.x.Path), Got: got, Want: f.want,
-		Message:  fmt.Sprintf("%s from origin %s: %s is %s, want %s", f.x.Method, f.x.Origin, f.header, got, f.want),
-		Resource: audit.Resource{Kind: "response", Name: f.header}, Hint: hints[f.code],
-	}
-}
-
-var hints = map[string]string{
-	"cors_doubled":        "a second layer adds CORS headers: only the gateway may",
-	"cors_vary":           "without Vary a cache may give one origin's answer to another",
-	"cors_wildcard":       "a wildcard lets every site read answers: name the origins in contract/envs.json",
-	"cors_reflected":      "the answer repeats what was asked, which allows everyone: compare exactly",
-	"cors_origin":         "check ALLOWED_ORIGINS of the gateway against contract/envs.json: cogctl up",
-	"cors_allow_headers":  "the gateway's list is generated from contract/http.json: deploy it again",
-	"cors_expose_headers": "the gateway's list is generated from contract/http.json: deploy it again",
-	"preflight_status":    "something before the gateway, or a service, answers OPTIONS: cogctl audit routes",
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func newAudit(d *Deps) *cobra.Command {
-	return newGroup("audit", "Look for what is wrong on the live account", "  cogctl audit routes\n  cogctl audit routes --env production --output json", newAuditRoutes(d))
+	return newGroup("audit", "Look for what is wrong on the live account", "  cogctl audit routes\n  cogctl audit cors\n  cogctl audit routes --env production --output json", newAuditRoutes(d), newAuditCors(d))
 }
 
 type routesOptions struct {
