@@ -73,7 +73,7 @@ func saveCapture(d *Deps, c *routes.Capture, path string) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "write %s: %w", path, err)
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // gone already when the rename succeeded
+	defer os.Remove(tmp.Name())
 	err = c.Write(tmp)
 	if closeErr := tmp.Close(); err == nil {
 		err = closeErr
