@@ -35,7 +35,9 @@ func TestConcurrentSpendingNeverPassesTheFloor(t *testing.T) {
 	go func() { watched <- watchFloor(t, pool.QueryRow, stop) }()
 	var wg sync.WaitGroup
 	for c := range connections {
-		wg.Go(func() { spenders.spend(rand.New(rand.NewPCG(uint64(c), uint64(time.Now().UnixNano()))), operations/connections) })
+		wg.Go(func() {
+			spenders.spend(rand.New(rand.NewPCG(uint64(c), uint64(time.Now().UnixNano()))), operations/connections)
+		})
 	}
 	wg.Wait()
 	close(stop)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -214,4 +215,16 @@ func (l *Ledger) Drift(ctx context.Context, limit int) ([]Difference, error) {
 
 func (l *Ledger) call(ctx context.Context, doing string, into any, sql string, args ...any) error {
 	return pgurl.Explain(doing, l.db.QueryRow(ctx, sql, args...).Scan(into))
+}
+
+// String says it as a sentence.
+func (d Difference) String() string {
+	who := "account " + strconv.FormatInt(d.AccountID, 10)
+	if d.Account != nil {
+		who = *d.Account
+	}
+	if d.BalanceSays == nil || d.JournalSays == nil {
+		return who + ": " + d.What
+	}
+	return who + ": " + d.What + " is " + *d.BalanceSays + ", and the journal says " + *d.JournalSays
 }

@@ -18,7 +18,7 @@ import (
 // identity is who the server runs as. PostgreSQL refuses to run as root, so root's server runs as somebody else.
 type identity struct {
 	name     string
-	uid, gid int  // -1: files stay this process's own
+	uid, gid int // -1: files stay this process's own
 	apply    func(*syscall.SysProcAttr)
 	reserved bool // the files of a folder belong to uid and gid
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/cognomega/edge/internal/fault"
 )
@@ -138,7 +139,12 @@ func (s *Server) EnsureDatabase(ctx context.Context, name string) error {
 	if there {
 		return nil
 	}
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+	var pg *pgconn.PgError
+	_, err = conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
+	if errors.As(err, &pg) && (pg.Code == "42P04" || pg.Code == "23505") {
+		return nil // another program made it at the same moment
+	}
+	if err != nil {
 		return fault.New(fault.Unavailable, "create database %s: %w", name, err)
 	}
 	return nil

@@ -53,11 +53,15 @@ func TestServerLife(t *testing.T) {
 		t.Fatalf("nothing runs yet, got %v", err)
 	}
 	s := start(t, dir)
-	for range 2 {
-		if err := s.EnsureDatabase(ctx, "life"); err != nil {
-			t.Fatal(err)
-		}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if err := s.EnsureDatabase(ctx, "life"); err != nil {
+				t.Error(err)
+			}
+		})
 	}
+	wg.Wait()
 	conn := connect(t, s.URL("life"))
 	var fsync, listens, checksums string
 	if err := conn.QueryRow(ctx, "SELECT current_setting('fsync'), current_setting('listen_addresses'), current_setting('data_checksums')").Scan(&fsync, &listens, &checksums); err != nil {

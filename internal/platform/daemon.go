@@ -22,6 +22,7 @@ import (
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/localcloud"
 	"github.com/cognomega/edge/internal/localcloud/runtime"
+	"github.com/cognomega/edge/internal/localpg"
 )
 
 // startTimeout is long enough for a loaded machine to boot every Worker.
@@ -219,6 +220,9 @@ func sweepLocal(l Layout) error {
 func ResetLocal(ctx context.Context, l Layout) error {
 	if _, err := RunningLocal(ctx, l); err == nil {
 		return fault.New(fault.Conflict, "the local cloud is running").WithHint("cogctl local stop")
+	}
+	if _, err := localpg.Running(ctx, l.database()); !errors.Is(err, fault.NotFound) {
+		return fault.New(fault.Conflict, "the database on this machine is running").WithHint("cogctl db down")
 	}
 	entries, err := os.ReadDir(l.Local)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -111,3 +111,15 @@ func (m *Migrator) dropInvalidIndexes(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Version is the newest version up to which everything is applied, with how every migration stands.
+func (m *Migrator) Version(ctx context.Context) (version int64, states []State, err error) {
+	states, err = m.Status(ctx)
+	for _, s := range states {
+		if !s.Applied {
+			break
+		}
+		version = s.Version
+	}
+	return version, states, err
+}
