@@ -237,7 +237,7 @@ func (l launch) rememberedPort() int {
 	if err != nil || port < 1024 || port > 65535 {
 		return 0
 	}
-	probe, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // binding does not wait
+	probe, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {
 		return 0
 	}

@@ -42,7 +42,7 @@ func migrator(t *testing.T, url string, source fs.FS) *Migrator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = m.Close() })
+	t.Cleanup(m.Close)
 	return m
 }
 
