@@ -133,6 +133,12 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			h.Set("Access-Control-Expose-Headers", "X-Request-Id")
 			return 0
 		}, "cors_expose_headers", "X-Request-Id", ""},
+		"a promise to a stranger": {func(h http.Header, r *http.Request) int {
+			if h.Get("Access-Control-Allow-Origin") == "" && r.URL.Path == "/ready" {
+				h.Set("Access-Control-Allow-Origin", "")
+			}
+			return 0
+		}, "cors_allowed", "empty", "/ready"},
 		"no credentials":       {func(h http.Header, _ *http.Request) int { h.Del("Access-Control-Allow-Credentials"); return 0 }, "cors_credentials", "none", ""},
 		"a path answers 404":   {func(_ http.Header, r *http.Request) int { return map[string]int{"/healthz": 404}[r.URL.Path] }, "preflight_status", "404 with 0 bytes", "/healthz"},
 		"an alias answers 200": {func(_ http.Header, r *http.Request) int { return map[string]int{"/api/auth/guest": 200}[r.URL.Path] }, "preflight_status", "200 with 0 bytes", "/api/auth/guest"},

@@ -23,6 +23,9 @@ const (
 	corsPrefix = "Access-Control-"
 )
 
+// ours are the headers of CORS that the gateway sets.
+var ours = []string{allowOrigin, allowCreds, exposeHeaders, allowMethods, allowHeaders, maxAge}
+
 // fact is one thing wrong with one exchange.
 type fact struct {
 	x         Exchange
@@ -100,7 +103,7 @@ func (j *judging) allowed() {
 		j.add("cors_credentials", allowCreds, got, creds)
 	}
 	j.set("cors_expose_headers", exposeHeaders, j.c.ExposeHeaders)
-	j.unknown(allowOrigin, allowCreds, exposeHeaders, allowMethods, allowHeaders, maxAge)
+	j.unknown()
 	if j.x.promises() {
 		j.promised()
 	}
@@ -136,12 +139,14 @@ func (j *judging) foreign() {
 	if got := j.value(allowCreds); got != "" {
 		j.add("cors_credentials", allowCreds, got, "none")
 	}
-	for _, header := range []string{allowHeaders, allowMethods, exposeHeaders, maxAge} {
-		if got := j.value(header); got != "" {
-			j.add("cors_allowed", header, got, "none")
+	for _, header := range ours {
+		got := j.value(header)
+		named := header == allowOrigin || header == allowCreds // judged above, unless it is there and says nothing
+		if _, there := j.x.Headers[header]; there && (got == "" || !named) {
+			j.add("cors_allowed", header, orText(got, "empty"), "none")
 		}
 	}
-	j.unknown(allowOrigin, allowCreds, exposeHeaders, allowMethods, allowHeaders, maxAge)
+	j.unknown()
 }
 
 // wildcard is worse with credentials: browsers refuse that, and whatever else reads answers does not.
@@ -164,9 +169,9 @@ func (j *judging) echoed() {
 }
 
 // unknown is a header of CORS that the gateway does not set: another layer did.
-func (j *judging) unknown(known ...string) {
+func (j *judging) unknown() {
 	for _, header := range slices.Sorted(maps.Keys(j.x.Headers)) {
-		if strings.HasPrefix(header, corsPrefix) && !slices.Contains(known, header) {
+		if strings.HasPrefix(header, corsPrefix) && !slices.Contains(ours, header) {
 			j.add("cors_unknown", header, j.value(header), "none")
 		}
 	}
