@@ -1,0 +1,99 @@
+package slo
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/contract"
+)
+
+// Evidence is a run as it was: every latency, in the order in which the requests were meant to be sent.
+type Evidence struct {
+	Objective string    `json:"objective"`
+	Method    string    `json:"method"`
+	URL       string    `json:"url"`
+	Started   time.Time `json:"started"`
+	Ended     time.Time `json:"ended"`
+	Plan      Plan      `json:"plan"`
+	Sent      int       `json:"sent"`       // with those that were under way when the verdict stood
+	Starved   int       `json:"starved"`    // found every worker busy
+	WarmUpUS  []int64   `json:"warm_up_us"` // kept apart, not judged
+	LatencyUS []int64   `json:"latency_us"` // from the intended send to the end of the answer
+	LateUS    []int64   `json:"late_us"`    // from the intended send to the send
+	Failures  []Failure `json:"failures"`
+}
+
+// Failure is a request that got no good answer: a status, "timeout" or "no answer".
+type Failure struct {
+	Request int    `json:"request"`
+	What    string `json:"what"`
+}
+
+func (e *Evidence) take(s sent) {
+	e.Sent, e.Starved = s.count, s.starved
+	e.LatencyUS, e.LateUS, e.Failures = make([]int64, len(s.samples)), make([]int64, len(s.samples)), []Failure{}
+	for i, one := range s.samples {
+		e.LatencyUS[i], e.LateUS[i] = one.latency.Microseconds(), one.late.Microseconds()
+		if one.failure != "" {
+			e.Failures = append(e.Failures, Failure{Request: i, What: one.failure})
+		}
+	}
+}
+
+// check sees that a run can have been so.
+func (e *Evidence) check(t *audit.Target, id string, o contract.Objective) error {
+	n := len(e.LatencyUS)
+	lasted := e.Ended.Sub(e.Started).Seconds()
+	switch {
+	case e.Objective != id:
+		return audit.Misfit("it is of objective %.60q, not of %s", e.Objective, id)
+	case e.Method != o.Probe.Method || e.URL != t.PublicURL(o.Probe.Path):
+		return audit.Misfit("it is of %s %.80q, not of %s %s", e.Method, e.URL, o.Probe.Method, t.PublicURL(o.Probe.Path))
+	case e.Plan.check() != nil:
+		return audit.Misfit("%v", e.Plan.check())
+	case len(e.LateUS) != n || n > e.Plan.Requests || e.Sent < n || e.Sent > e.Plan.Requests || e.Starved < 0 || e.Starved > e.Sent+1:
+		return audit.Misfit("%d latencies and %d sends do not belong to a run of %d of %d requests", n, len(e.LateUS), e.Sent, e.Plan.Requests)
+	case n > 0 && lasted < float64(n-1)/e.Plan.Rate-0.01:
+		return audit.Misfit("%d requests at %g/s do not fit into %.3f s", n, e.Plan.Rate, lasted)
+	}
+	for i, us := range e.LatencyUS {
+		if late := e.LateUS[i]; late < 0 || us < late || us > math.MaxInt64/2 {
+			return audit.Misfit("request %d was sent %d µs late and answered after %d µs", i, late, us)
+		}
+	}
+	for i, f := range e.Failures {
+		if f.Request < 0 || f.Request >= n || f.What == "" || i > 0 && f.Request <= e.Failures[i-1].Request {
+			return audit.Misfit("failure %d is of request %d", i, f.Request)
+		}
+	}
+	return t.Recent(e.Ended)
+}
+
+// failed is the latency of a request without a good answer: over every limit.
+const failed = math.MaxInt64
+
+// charged lists what each request counts for.
+func (e *Evidence) charged() []int64 {
+	us := slices.Clone(e.LatencyUS)
+	for _, f := range e.Failures {
+		us[f.Request] = failed
+	}
+	return us
+}
+
+// lateness counts the sends that were late by more than a tenth of the limit, which would be the generator's doing rather
+// than the service's, and gives the worst.
+func (e *Evidence) lateness(o contract.Objective) (count int, worst int64) {
+	tolerated := tolerance(o).Microseconds()
+	for _, us := range e.LateUS {
+		worst = max(worst, us)
+		if us > tolerated {
+			count++
+		}
+	}
+	return count, worst
+}
+
+func tolerance(o contract.Objective) time.Duration { return max(10*time.Millisecond, limit(o)/10) }
