@@ -13,6 +13,7 @@ const (
 	discardAddress = "100::" // nothing answers there: without its Worker the hostname serves nothing
 	automaticTTL   = 1
 	daySeconds     = 24 * 60 * 60
+	defaultRule    = "Default Multipart Abort Rule" // of every new bucket
 )
 
 // Declared is what an environment consists of when it is as the contract says. Ids and digests of code are not in it.
@@ -23,7 +24,7 @@ func Declared(c *contract.Contract, env string, at time.Time) (*Snapshot, error)
 	}
 	s := &Snapshot{
 		At: at.UTC().Truncate(time.Second), Env: env, Account: e.AccountID, Zone: Zone{Name: e.Zone}, Settings: settings(c, env), Unseen: []Unseen{},
-		declared: true, optional: map[string]bool{},
+		declared: true, optional: map[string]any{},
 	}
 	s.Content = Content{
 		Workers: map[string]Worker{}, Routes: map[string]Route{}, Domains: map[string]Domain{}, Queues: map[string]Queue{},
@@ -36,6 +37,9 @@ func Declared(c *contract.Contract, env string, at time.Time) (*Snapshot, error)
 			s.Content.Namespaces[store.Name] = Namespace{}
 		case contract.StoreR2:
 			s.Content.Buckets[store.Name] = Bucket{Lifecycle: declaredRules(store.Lifecycle)}
+			if len(store.Lifecycle) == 0 { // else the deployment replaces Cloudflare's
+				s.optional[under(under(under(secBuckets, store.Name), "lifecycle"), defaultRule)] = tree(Rule{Enabled: true, AbortMultipart: afterDays(7)})
+			}
 		default:
 			return nil, fault.New(fault.Unsupported, "store %q is of kind %q, which snapshots do not know", name, store.Kind)
 		}
@@ -58,7 +62,7 @@ func (s *Snapshot) declare(c *contract.Contract, e contract.Env, name string, w 
 		if b.Kind() == contract.BindSecret {
 			out.Secrets = append(out.Secrets, binding)
 			if b.Optional {
-				s.optional[name+"/"+binding] = true
+				s.optional[under(under(under(secWorkers, name), "secrets"), binding)] = nil
 			}
 			continue
 		}

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/cognomega/edge/audit"
-	"github.com/cognomega/edge/internal/fault"
 )
 
 // Change is one difference. Was is what the first side says, Is the second.
@@ -46,17 +45,10 @@ type differ struct {
 }
 
 // Diff tells in what two snapshots differ. Exchanging them exchanges added with removed and was with is, and nothing else.
-func Diff(a, b *Snapshot, accepted Accepted) (*Difference, error) {
+func Diff(a, b *Snapshot, accepted Accepted) *Difference {
 	d := &differ{a: a, b: b, env: a.Env != b.Env, unseen: map[string]bool{}}
 	d.out = Difference{Changes: []Change{}, Expected: []Change{}, Unseen: []Unseen{}}
-	before, err := tree(a.Content)
-	if err != nil {
-		return nil, err
-	}
-	after, err := tree(b.Content)
-	if err != nil {
-		return nil, err
-	}
+	before, after := tree(a.Content), tree(b.Content)
 	for _, u := range slices.Concat(a.Unseen, b.Unseen) {
 		if !d.unseen[u.Section] {
 			d.unseen[u.Section] = true
@@ -69,7 +61,7 @@ func Diff(a, b *Snapshot, accepted Accepted) (*Difference, error) {
 		}
 	}
 	d.conclude(accepted)
-	return &d.out, nil
+	return &d.out
 }
 
 func (d *differ) conclude(accepted Accepted) {
@@ -96,18 +88,18 @@ func (d *differ) conclude(accepted Accepted) {
 }
 
 // tree is a value as its JSON says it, with numbers as they are written.
-func tree(v any) (map[string]any, error) {
-	var out map[string]any
+func tree(v any) map[string]any {
 	raw, err := json.Marshal(v)
-	if err == nil {
-		dec := json.NewDecoder(bytes.NewReader(raw))
-		dec.UseNumber()
-		err = dec.Decode(&out)
-	}
 	if err != nil {
-		return nil, fault.New(fault.Internal, "encode the snapshot: %w", err)
+		panic(err) // what came from JSON, or from the contract, goes back
 	}
-	return out, nil
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var out map[string]any
+	if err := dec.Decode(&out); err != nil {
+		panic(err)
+	}
+	return out
 }
 
 // value compares two values that are there on both sides.
@@ -160,13 +152,13 @@ func (d *differ) objects(at place, a, b map[string]any) {
 	for _, keyA := range onlyA {
 		found := slices.IndexFunc(onlyB, func(keyB string) bool { return at.holdsNames() && d.pair(at, keyA, keyB, a[keyA], b[keyB]) })
 		if found < 0 {
-			d.differ(Change{Op: removed, Path: at.under(keyA).path, Was: a[keyA]}, "")
+			d.differ(Change{Op: removed, Path: at.under(keyA).path, Was: a[keyA]}, d.spare(at.under(keyA), a[keyA]))
 			continue
 		}
 		onlyB = slices.Delete(onlyB, found, found+1)
 	}
 	for _, key := range onlyB {
-		d.differ(Change{Op: added, Path: at.under(key).path, Is: b[key]}, "")
+		d.differ(Change{Op: added, Path: at.under(key).path, Is: b[key]}, d.spare(at.under(key), b[key]))
 	}
 }
 
@@ -250,12 +242,12 @@ func (d *differ) lists(at place, a, b []any) {
 func (d *differ) sets(at place, a, b map[string]bool) {
 	for _, member := range slices.Sorted(maps.Keys(a)) {
 		if !b[member] {
-			d.differ(Change{Op: removed, Path: at.under(member).path, Was: member}, d.spare(at, member))
+			d.differ(Change{Op: removed, Path: at.under(member).path, Was: member}, d.spare(at.under(member), member))
 		}
 	}
 	for _, member := range slices.Sorted(maps.Keys(b)) {
 		if !a[member] {
-			d.differ(Change{Op: added, Path: at.under(member).path, Is: member}, d.spare(at, member))
+			d.differ(Change{Op: added, Path: at.under(member).path, Is: member}, d.spare(at.under(member), member))
 		}
 	}
 }

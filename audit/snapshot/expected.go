@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -30,13 +31,12 @@ func (d *differ) excuse(at place, a, b any) string {
 	return ""
 }
 
-// spare is why a member of a set may be missing on one side.
-func (d *differ) spare(at place, member string) string {
-	if k := at.keys; len(k) != 3 || k[0] != secWorkers || k[2] != "secrets" {
-		return ""
-	}
-	if secret := at.keys[1] + "/" + member; d.a.optional[secret] || d.b.optional[secret] {
-		return "the contract leaves it open"
+// spare is why a thing may be missing on one side.
+func (d *differ) spare(at place, v any) string {
+	for _, side := range []*Snapshot{d.a, d.b} {
+		if value, listed := side.optional[at.path]; listed && (value == nil || reflect.DeepEqual(value, v)) {
+			return "the contract leaves it open"
+		}
 	}
 	return ""
 }
@@ -50,8 +50,8 @@ func (d *differ) varies(a, b string) (one, why string) {
 		}
 	}
 	for _, name := range []string{"hostname", "zone"} {
-		ofA, foundA := replaceName(a, d.a.Settings[name], "{"+name+"}")
-		ofB, foundB := replaceName(b, d.b.Settings[name], "{"+name+"}")
+		ofA, foundA := replaceName(a, d.a.Settings[name], "{"+name+"}", name == "zone")
+		ofB, foundB := replaceName(b, d.b.Settings[name], "{"+name+"}", name == "zone")
 		if foundA && foundB && ofA == ofB {
 			return ofA, "the contract gives each environment its own " + name
 		}
@@ -59,8 +59,9 @@ func (d *differ) varies(a, b string) (one, why string) {
 	return "", ""
 }
 
-// replaceName puts a mark for a DNS name wherever it stands alone in a text, and not as a part of a longer name.
-func replaceName(text, name, mark string) (string, bool) {
+// replaceName puts a mark for a DNS name wherever it stands alone in a text, and not as a part of a longer name; the names
+// under it count too when it is a zone.
+func replaceName(text, name, mark string, zone bool) (string, bool) {
 	if name == "" {
 		return text, false
 	}
@@ -74,7 +75,7 @@ func replaceName(text, name, mark string) (string, bool) {
 		}
 		start, end := done+next, done+next+len(name)
 		out.WriteString(text[done:start])
-		if (start == 0 || !ofName(text[start-1])) && (end == len(text) || !ofName(text[end])) {
+		if (start == 0 || !ofName(text[start-1]) || zone && text[start-1] == '.') && (end == len(text) || !ofName(text[end])) {
 			out.WriteString(mark)
 			found = true
 		} else {

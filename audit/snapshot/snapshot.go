@@ -25,8 +25,8 @@ type Snapshot struct {
 	Content  Content           `json:"content"`
 	Unseen   []Unseen          `json:"unseen"`
 
-	declared bool            // made of the contract: ids, digests and places are not said
-	optional map[string]bool // secrets that may be there or not, as worker/secret
+	declared bool           // made of the contract: ids, digests and places are not said
+	optional map[string]any // by path: what may be there or not, and with which value when that matters
 }
 
 // Zone is the DNS zone of the environment's hostname.

@@ -90,11 +90,7 @@ func runEnvDiff(ctx context.Context, d *Deps, sides, ignore []string) (*diffResu
 	if err != nil {
 		return nil, err
 	}
-	difference, err := snapshot.Diff(a, b, accepted)
-	if err != nil {
-		return nil, err
-	}
-	return &diffResult{sideOf(sides[0], a), sideOf(sides[1], b), difference}, nil
+	return &diffResult{sideOf(sides[0], a), sideOf(sides[1], b), snapshot.Diff(a, b, accepted)}, nil
 }
 
 // side reads one side of a diff.
