@@ -24,13 +24,13 @@ type identity struct {
 }
 
 // chooseIdentity tries, in order, the ways in which this process could run the server, and keeps the first that works.
-func chooseIdentity(ctx context.Context, b Binaries) (identity, error) {
+func chooseIdentity(ctx context.Context, b Binaries, dir string) (identity, error) {
 	if os.Geteuid() != 0 {
 		return identity{name: "this user", uid: -1, gid: -1, apply: func(*syscall.SysProcAttr) {}}, nil
 	}
 	var tried []error
 	for _, id := range rootIdentities(unprivileged()) {
-		if err := id.probe(ctx, b); err != nil {
+		if err := id.probe(ctx, b, dir); err != nil {
 			tried = append(tried, fault.New(fault.Denied, "as %s: %w", id.name, err))
 			continue
 		}
@@ -50,9 +50,10 @@ func unprivileged() *user.User {
 	return nil
 }
 
-func (id identity) probe(ctx context.Context, b Binaries) error {
-	cmd := exec.CommandContext(ctx, b.program("postgres"), "--version")
-	id.prepare(cmd)
+// probe lets initdb look for the server's programs and files, from the folder: that fails when either may not be entered.
+func (id identity) probe(ctx context.Context, b Binaries, dir string) error {
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `cd "$1" && exec "$0" --show --pgdata "$1/none"`, b.program("initdb"), dir)
+	id.adopt(cmd)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fault.New(fault.Denied, "%w %s", err, strings.TrimSpace(string(out)))
@@ -60,7 +61,15 @@ func (id identity) probe(ctx context.Context, b Binaries) error {
 	return nil
 }
 
-func (id identity) prepare(cmd *exec.Cmd) {
+// command runs a program as the identity. It goes through a shell because a capability that is kept takes effect only with the
+// first program that is executed: that one may enter the folder of the second.
+func (id identity) command(program string, args ...string) *exec.Cmd {
+	cmd := exec.Command("/bin/sh", append([]string{"-c", `exec "$0" "$@"`, program}, args...)...) //nolint:noctx // a server outlives the call that starts it
+	id.adopt(cmd)
+	return cmd
+}
+
+func (id identity) adopt(cmd *exec.Cmd) {
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
 	id.apply(cmd.SysProcAttr)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -99,12 +100,23 @@ func (l launch) socketDir() (string, error) {
 	if err != nil {
 		return "", fault.New(fault.Unavailable, "look at the socket's folder: %w", err)
 	}
-	s, ok := info.Sys().(*syscall.Stat_t)
-	mine := ok && (int(s.Uid) == os.Geteuid() || l.id.reserved && int(s.Uid) == l.id.uid)
-	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !mine {
+	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 || !isOurs(info) {
 		return "", fault.New(fault.Denied, "%s is somebody else's", dir).WithHint("remove it: the server's socket must lie in a folder of its own")
 	}
 	return dir, l.id.own(dir)
+}
+
+// isOurs tells whether a file belongs to this user or, when that is root, to whom root's servers run as.
+func isOurs(info os.FileInfo) bool {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return false
+	}
+	if int(s.Uid) == os.Geteuid() {
+		return true
+	}
+	u := unprivileged()
+	return os.Geteuid() == 0 && u != nil && u.Uid == strconv.Itoa(int(s.Uid))
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -72,7 +72,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	l := launch{cfg: cfg}
-	if l.id, err = chooseIdentity(ctx, cfg.Binaries); err != nil {
+	if l.id, err = chooseIdentity(ctx, cfg.Binaries, dir); err != nil {
 		return nil, err
 	}
 	if err := l.initialise(ctx); err != nil {
@@ -193,8 +193,7 @@ func (l launch) arguments(port int, socket string) []string {
 }
 
 func (l launch) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.Command(l.cfg.Binaries.program(program), args...) //nolint:noctx // a server outlives the call that starts it
+	cmd := l.id.command(l.cfg.Binaries.program(program), args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
-	l.id.prepare(cmd)
 	return cmd
 }

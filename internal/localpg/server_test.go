@@ -48,7 +48,11 @@ func connect(t *testing.T, url string) *pgx.Conn {
 
 func TestServerLife(t *testing.T) {
 	t.Parallel()
-	ctx, dir := t.Context(), filepath.Join(t.TempDir(), "pg")
+	closed := t.TempDir()
+	if err := os.Chmod(closed, 0o700); err != nil { // as root's home is: the server must not need it opened
+		t.Fatal(err)
+	}
+	ctx, dir := t.Context(), filepath.Join(closed, "pg")
 	if _, err := localpg.Running(ctx, dir); !errors.Is(err, fault.NotFound) {
 		t.Fatalf("nothing runs yet, got %v", err)
 	}

@@ -227,6 +227,25 @@ func TestAHalfBuiltIndexIsBuiltAgain(t *testing.T) {
 	}
 }
 
+// TestKilledBetweenAnIndexAndItsRecord is where a migration outside a transaction can be cut in two.
+func TestKilledBetweenAnIndexAndItsRecord(t *testing.T) {
+	t.Parallel()
+	url := bed.Database(t, "")
+	m, conn := migrator(t, url, small()), session(t, url)
+	if _, err := m.Up(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if tag, err := conn.Exec(t.Context(), "DELETE FROM goose_db_version WHERE version_id = 2"); err != nil || tag.RowsAffected() != 1 {
+		t.Fatal(tag, err)
+	}
+	if done, err := m.Up(t.Context(), 0); err != nil || len(done) != 1 {
+		t.Errorf("went on with %v, %v", done, err)
+	}
+	if version, _, err := m.Version(t.Context()); err != nil || version != 2 {
+		t.Errorf("version %d, %v", version, err)
+	}
+}
+
 // TestADeadMigratorsLeaseEnds plants the lock row of a migrator that was killed.
 func TestADeadMigratorsLeaseEnds(t *testing.T) {
 	t.Parallel()
