@@ -45,7 +45,7 @@ func (d *differ) spare(at place, v any) string {
 // contract says there of the same setting, or they are equal but for the hostname or the zone in them.
 func (d *differ) varies(a, b string) (one, why string) {
 	for _, name := range slices.Sorted(maps.Keys(d.a.Settings)) {
-		if a != "" && a == d.a.Settings[name] && b == d.b.Settings[name] {
+		if a != "" && b != "" && a == d.a.Settings[name] && b == d.b.Settings[name] {
 			return "{" + name + "}", "the contract gives each environment its own " + name
 		}
 	}

@@ -160,7 +160,7 @@ const small = `{"schema":"cogctl/env.snapshot/v1","digest":"sha256:0","at":"2026
 	`"content":{"workers":{"w":{"serving":[],"bindings":{"B":{"type":"json","json":[1e3,{"a":null}]}},"secrets":["S"]}},"routes":{},"custom_domains":{},"dns":{"A a":{"1":{}}},` +
 	`"kv_namespaces":{},"queues":{},"r2_buckets":{},"hyperdrives":{}},"unseen":[]}`
 
-func FuzzParse(f *testing.F) {
+func FuzzSnapshotFile(f *testing.F) {
 	f.Add([]byte(`{"schema":"cogctl/env.snapshot/v1"}`))
 	f.Add([]byte(small))
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -178,11 +178,12 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzDiff takes two contents for what they are, and sees that exchanging them mirrors the difference.
-func FuzzDiff(f *testing.F) {
+// FuzzSnapshotDiff takes two contents for what they are, and sees that exchanging them mirrors the difference.
+func FuzzSnapshotDiff(f *testing.F) {
 	f.Add([]byte(`{"routes":{"a.test/*":{"id":"1","worker":"x"}}}`), []byte(`{"routes":{"b.test/*":{"id":"1","worker":"x"}}}`), "a.test", "b.test")
 	f.Add([]byte(`{"workers":{"w":{"serving":[{"percentage":100}],"bindings":{"B":{"type":"json","json":{"id":[1,"x"]}}},"secrets":["A"]}}}`),
 		[]byte(`{"workers":{"w":{"serving":[],"bindings":{"B":{"type":"plain_text","text":"https://a.test/"}},"secrets":["B"]}}}`), "a.test", "a.test")
+	f.Add([]byte(`{"kv_namespaces":{"":{}}}`), []byte(`{"kv_namespaces":{"0":{}}}`), "", "0")
 	f.Add([]byte(`{"kv_namespaces":{"t":{"id":"1"},"u":{"id":"1"}}}`), []byte(`{"kv_namespaces":{"v":{"id":"1"}}}`), "", "")
 	f.Fuzz(func(t *testing.T, one, other []byte, hostA, hostB string) {
 		a, errA := snapshot.OfContent(one, "x", hostA)

@@ -178,7 +178,7 @@ func expectedRows(expected []snapshot.Change) term.Rows {
 
 // shown is a value as it fits into a row.
 func shown(v any) string {
-	const most = 80
+	const most = 60
 	text, isText := v.(string)
 	if v == nil {
 		return ""
