@@ -51,8 +51,8 @@ func (e *Evidence) check(t *audit.Target, id string, o contract.Objective) error
 		return audit.Misfit("it is of objective %.60q, not of %s", e.Objective, id)
 	case e.Method != o.Probe.Method || e.URL != t.PublicURL(o.Probe.Path):
 		return audit.Misfit("it is of %s %.80q, not of %s %s", e.Method, e.URL, o.Probe.Method, t.PublicURL(o.Probe.Path))
-	case e.Plan.check() != nil:
-		return audit.Misfit("%v", e.Plan.check())
+	case e.Plan.Check() != nil:
+		return audit.Misfit("%v", e.Plan.Check())
 	case len(e.LateUS) != n || n > e.Plan.Requests || e.Sent < n || e.Sent > e.Plan.Requests || e.Starved < 0 || e.Starved > e.Sent+1:
 		return audit.Misfit("%d latencies and %d sends do not belong to a run of %d of %d requests", n, len(e.LateUS), e.Sent, e.Plan.Requests)
 	case n > 0 && lasted < float64(n-1)/e.Plan.Rate-0.01:

@@ -24,7 +24,8 @@ const (
 	mostWorkers = 4_096
 )
 
-func (p Plan) check() error {
+// Check refuses a plan that cannot be run.
+func (p Plan) Check() error {
 	switch {
 	case !(p.Rate > 0 && p.Rate <= mostRate):
 		return fault.New(fault.Invalid, "a rate of %g requests/s cannot be kept, want more than 0 and at most %d", p.Rate, mostRate)

@@ -46,7 +46,7 @@ func (p prober) run(ctx context.Context, t *audit.Target) (audit.Result, error) 
 	if why := Unprobeable(t.Contract, o); why != "" {
 		return audit.Result{}, fault.New(fault.Inconclusive, "objective %s: %s", p.id, why)
 	}
-	if err := plan.check(); err != nil {
+	if err := plan.Check(); err != nil {
 		return audit.Result{}, err
 	}
 	client, idle := pooled(t.HTTP, plan.Workers)

@@ -141,8 +141,8 @@ func TestAnInterruptedRunConcludesNothing(t *testing.T) {
 func TestPlansThatCannotBe(t *testing.T) {
 	t.Parallel()
 	good := DefaultPlan(objective)
-	if good.check() != nil || good.Total() != 910 || good.Workers != 150 {
-		t.Errorf("the default is %+v: %v", good, good.check())
+	if good.Check() != nil || good.Total() != 910 || good.Workers != 150 {
+		t.Errorf("the default is %+v: %v", good, good.Check())
 	}
 	for _, change := range []func(*Plan){
 		func(p *Plan) { p.Rate = 0 }, func(p *Plan) { p.Rate = 1e6 }, func(p *Plan) { p.Requests = 0 }, func(p *Plan) { p.Requests = MostRequests + 1 },
@@ -150,7 +150,7 @@ func TestPlansThatCannotBe(t *testing.T) {
 	} {
 		p := good
 		change(&p)
-		if err := p.check(); !errors.Is(err, fault.Invalid) {
+		if err := p.Check(); !errors.Is(err, fault.Invalid) {
 			t.Errorf("%+v: %v", p, err)
 		}
 	}

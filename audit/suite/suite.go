@@ -7,6 +7,8 @@ import (
 	"github.com/cognomega/edge/audit/cors"
 	"github.com/cognomega/edge/audit/jwks"
 	"github.com/cognomega/edge/audit/routes"
+	"github.com/cognomega/edge/audit/slo"
+	"github.com/cognomega/edge/contract"
 )
 
 // Phase0 is what holds when the platform stands: one hostname, one Worker, one CORS layer, one verifiable identity.
@@ -14,5 +16,8 @@ func Phase0() []audit.Check {
 	return []audit.Check{cors.Check(), ai.Check(), jwks.Check(), routes.Check()}
 }
 
-// All is every check whose proofs can be verified; a check that keeps proofs belongs here.
+// All is every check whose proofs can be verified whatever the contract says; a check that keeps proofs belongs here or in For.
 func All() []audit.Check { return Phase0() }
+
+// For is every check whose proofs can be verified under a contract: All, and one for each of its objectives.
+func For(c *contract.Contract) []audit.Check { return append(All(), slo.Checks(c)...) }

@@ -101,14 +101,17 @@ func newVerify(d *Deps) *cobra.Command {
 }
 
 func runVerify(ctx context.Context, d *Deps, o verifyOptions, files []string) (*verifyResult, error) {
-	v := evidence.Verifier{Checks: suite.All()}
-	var err error
+	var (
+		v   evidence.Verifier
+		err error
+	)
 	if v.Ring, err = d.believed(o.keys); err != nil {
 		return nil, err
 	}
 	if v.Contract, err = d.judgedBy(o.contract); err != nil {
 		return nil, err
 	}
+	v.Checks = suite.For(v.Contract)
 	result := &verifyResult{}
 	for _, file := range files {
 		result.Proofs = append(result.Proofs, verifyFile(ctx, d, v, file))
