@@ -137,3 +137,44 @@ func (s *spenders) work(r *rand.Rand) int {
 	}
 	return 3
 }
+
+// TestHoldsShareWhatIsThere races 8 connections for a balance that three of them can have, and each hold's capture four times.
+func TestHoldsShareWhatIsThere(t *testing.T) {
+	t.Parallel()
+	l, _ := open(t, 8)
+	for round := range 15 {
+		account := event(ledger.Grant, "race"+string(rune('a'+round))+"@example.test", 1000)
+		post(t, l, account)
+		var held, captured atomic.Int64
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				id := uuid.New()
+				a, err := l.Hold(context.Background(), id, account.Account, 300, time.Minute)
+				if err != nil || a.Outcome != ledger.Held {
+					if err != nil || a.Outcome != ledger.Insufficient {
+						t.Errorf("got %+v, %v", a, err)
+					}
+					return
+				}
+				held.Add(1)
+				for range 4 {
+					wg.Go(func() {
+						if a, err := l.Capture(context.Background(), id, 250, time.Now()); err != nil {
+							t.Error(err)
+						} else if a.Outcome == ledger.Captured {
+							captured.Add(1)
+						}
+					})
+				}
+			})
+		}
+		wg.Wait()
+		b, err := l.Balance(t.Context(), account.Account)
+		// A capture frees 50 while others ask: a fourth hold of 300 never fits into 1000 - 3 * 250.
+		if err != nil || held.Load() != 3 || captured.Load() != 3 || b.Balance != 250 || b.Held != 0 {
+			t.Fatalf("%d holds, %d captures, %+v, %v", held.Load(), captured.Load(), b, err)
+		}
+	}
+	noDrift(t, l)
+}
