@@ -47,7 +47,7 @@ func (s *Snapshot) Write(path string) error {
 	if err != nil {
 		return fault.New(fault.Invalid, "write %s: %w", path, err)
 	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // what is left is a second name of the file, or a failed attempt
+	defer os.Remove(tmp.Name()) // a second name of the file by then, or a failed attempt
 	_, err = tmp.Write(raw)
 	if err == nil {
 		err = tmp.Sync()

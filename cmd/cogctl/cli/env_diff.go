@@ -90,7 +90,16 @@ func runEnvDiff(ctx context.Context, d *Deps, sides, ignore []string) (*diffResu
 	if err != nil {
 		return nil, err
 	}
+	if isLive(sides[0]) && isLive(sides[1]) && a.Env != b.Env && a.Account == b.Account {
+		return nil, fault.New(fault.Invalid, "%s and %s would both be read from account %s", a.Env, b.Env, a.Account).
+			WithHint("take a snapshot of each with its own CLOUDFLARE_ACCOUNT_ID and token, and compare the files")
+	}
 	return &diffResult{sideOf(sides[0], a), sideOf(sides[1], b), snapshot.Diff(a, b, accepted)}, nil
+}
+
+func isLive(source string) bool {
+	kind, _, _ := strings.Cut(source, ":")
+	return kind == sideLive
 }
 
 // side reads one side of a diff.
@@ -132,7 +141,7 @@ func diffReport(r *diffResult) term.Report {
 	report := term.Report{Schema: "cogctl/env.diff/v1", Data: r}
 	switch r.Verdict {
 	case audit.Fail:
-		rows := term.Rows{Columns: []string{"change", "where", r.A.Source, r.B.Source}}
+		rows := term.Rows{Columns: []string{"change", "where", r.A.heading("was"), r.B.heading("is")}}
 		for _, c := range r.Changes {
 			rows.Rows = append(rows.Rows, term.Row(c.Op, c.Path, shown(c.Was), shown(c.Is)))
 		}
@@ -150,6 +159,16 @@ func diffReport(r *diffResult) term.Report {
 		report.Blocks = append(report.Blocks, term.Hint("what a deployment would put right: cogctl preview --refresh --env "+r.B.Env))
 	}
 	return report
+}
+
+// heading is live or declared, and for a file what its place among the two says.
+func (s diffSide) heading(file string) string {
+	switch kind, _, _ := strings.Cut(s.Source, ":"); kind {
+	case sideLive, sideDeclared:
+		return s.Source
+	default:
+		return file
+	}
 }
 
 func (s diffSide) title() string {
