@@ -153,7 +153,13 @@ func (s *Server) EnsureDatabase(ctx context.Context, name string) error {
 // Stop ends every session, writes everything down and waits until the process is gone.
 func (s *Server) Stop(ctx context.Context) error {
 	defer s.unlock()
-	return s.stop(ctx)
+	if err := s.stop(ctx); err != nil {
+		return err
+	}
+	if filepath.Dir(s.Socket) != s.Dir {
+		_ = os.Remove(s.Socket) // in the system's temporary folder: nothing is left there, unless it is not empty
+	}
+	return nil
 }
 
 func (s *Server) ping(ctx context.Context) error {

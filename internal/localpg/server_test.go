@@ -182,8 +182,14 @@ func TestOneOfManyStartsWins(t *testing.T) {
 	for i, s := range servers {
 		if s != nil {
 			won++
+			if strings.HasPrefix(s.Socket, dir) {
+				t.Errorf("a socket at %s is too long for some systems", s.Socket)
+			}
 			if err := s.Stop(t.Context()); err != nil {
 				t.Error(err)
+			}
+			if _, err := os.Stat(s.Socket); err == nil {
+				t.Errorf("%s is left behind", s.Socket)
 			}
 		} else if !errors.Is(errs[i], fault.Conflict) {
 			t.Errorf("want a conflict, got %v", errs[i])
