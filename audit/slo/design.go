@@ -102,10 +102,12 @@ func step(dist []float64, p float64) []float64 {
 	return dist
 }
 
-// follower applies a design to requests in the order they were meant to be sent.
+// follower applies a design to requests in the order they were meant to be sent. Of a request that was sent late nobody knows
+// how the service would have answered in time, so it counts against either verdict.
 type follower struct {
 	design  Design
 	n, over int
+	late    struct{ over, within int }
 	look    int // the next one
 	at      Look
 	verdict audit.Verdict
@@ -114,24 +116,33 @@ type follower struct {
 func follow(d Design) *follower { return &follower{design: d, verdict: audit.Inconclusive} }
 
 // add takes the next request and is true once the verdict stands; what follows then changes nothing.
-func (f *follower) add(over bool) bool {
+func (f *follower) add(over, late bool) bool {
 	if f.verdict != audit.Inconclusive || f.look == len(f.design.Looks) {
 		return f.verdict != audit.Inconclusive
 	}
-	f.n++
-	if over {
-		f.over++
-	}
+	f.count(over, late)
 	l := f.design.Looks[f.look]
 	if f.n < l.N {
 		return false
 	}
 	f.look, f.at = f.look+1, l
 	switch {
-	case f.over <= l.Pass:
+	case f.over+f.late.within <= l.Pass:
 		f.verdict = audit.Pass
-	case f.over >= l.Fail:
+	case f.over-f.late.over >= l.Fail:
 		f.verdict = audit.Fail
 	}
 	return f.verdict != audit.Inconclusive
+}
+
+func (f *follower) count(over, late bool) {
+	f.n++
+	switch {
+	case over && late:
+		f.over, f.late.over = f.over+1, f.late.over+1
+	case over:
+		f.over++
+	case late:
+		f.late.within++
+	}
 }

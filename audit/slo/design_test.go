@@ -86,13 +86,13 @@ func TestErrorRatesAreExact(t *testing.T) {
 
 // simulate runs services with a share p over the limit, each request by chance, until its verdict or the end.
 func simulate(d Design, p float64, services int, seed uint64) (verdicts map[audit.Verdict]int, naive int, requests float64) {
-	rng := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a simulation wants the same chance every time
+	rng := rand.New(rand.NewPCG(seed, 1))
 	verdicts = map[audit.Verdict]int{}
 	n := d.Looks[len(d.Looks)-1].N
 	for range services {
 		f := follow(d)
 		for range n {
-			if f.add(rng.Float64() < p) {
+			if f.add(rng.Float64() < p, false) {
 				break
 			}
 		}
@@ -154,13 +154,39 @@ func TestAVerdictStands(t *testing.T) {
 	t.Parallel()
 	f := follow(NewDesign(0.9, 0.95, 100))
 	n := 0
-	for !f.add(false) {
+	for !f.add(false, false) {
 		n++
 	}
 	for range 200 {
-		f.add(true)
+		f.add(true, false)
 	}
 	if f.verdict != audit.Pass || f.n != n+1 || f.over != 0 {
 		t.Errorf("got %+v", f)
+	}
+}
+
+// TestLateSendsCountAgainstEitherVerdict: what the generator did late proves nothing, and the rest still may.
+func TestLateSendsCountAgainstEitherVerdict(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		over, late func(i int) bool
+		want       audit.Verdict
+	}{
+		"all late, all within":      {func(int) bool { return false }, func(int) bool { return true }, audit.Inconclusive},
+		"all late, all over":        {func(int) bool { return true }, func(int) bool { return true }, audit.Inconclusive},
+		"the over are late":         {func(i int) bool { return i%4 == 0 }, func(i int) bool { return i%4 == 0 }, audit.Inconclusive},
+		"one late, all within":      {func(int) bool { return false }, func(i int) bool { return i == 3 }, audit.Pass},
+		"one late, half over":       {func(i int) bool { return i%2 == 0 }, func(i int) bool { return i == 4 }, audit.Fail},
+		"a tenth late, half over":   {func(i int) bool { return i%2 == 0 }, func(i int) bool { return i%10 == 0 }, audit.Fail},
+		"a tenth late, none over":   {func(int) bool { return false }, func(i int) bool { return i%10 == 0 }, audit.Inconclusive},
+		"a fiftieth late, one over": {func(i int) bool { return i == 9 }, func(i int) bool { return i%50 == 0 }, audit.Pass},
+	} {
+		f := follow(NewDesign(0.9, 0.95, 900))
+		for i := range 900 {
+			f.add(tt.over(i), tt.late(i))
+		}
+		if f.verdict != tt.want {
+			t.Errorf("%s: %s after %d, want %s", name, f.verdict, f.n, tt.want)
+		}
 	}
 }

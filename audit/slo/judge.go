@@ -60,32 +60,29 @@ func judge(t *audit.Target, id string, e Evidence) (audit.Result, error) {
 	return r, nil
 }
 
-// doubt takes a verdict back that the generator may have caused, and says of an open one what would decide it.
-func (m *Measured) doubt(o contract.Objective, e *Evidence) {
+// doubt says why a run decided nothing, and what would.
+func (m *Measured) doubt(o contract.Objective, e *Evidence, behind bool) (because string) {
 	switch {
 	case m.Judged == 0:
-		m.Because = "no request was judged, and no data proves nothing"
-	case m.LateSends*100 > m.Judged:
-		m.Verdict = audit.Inconclusive
-		m.Because = fmt.Sprintf("the load generator fell behind: %d of %d requests were sent more than %d ms late, the worst %.0f ms", m.LateSends, m.Judged, tolerance(o).Milliseconds(), m.WorstMS)
+		return "no request was judged, and no data proves nothing"
+	case m.LateSends > 0 && (behind || m.LateSends*100 > m.Judged):
+		because = fmt.Sprintf("the load generator fell behind: %d of %d requests were sent more than %d ms late, the worst %.0f ms, and what is late proves nothing",
+			m.LateSends, m.Judged, tolerance(o).Milliseconds(), m.WorstMS)
 		if e.Starved > 0 {
-			m.Because += fmt.Sprintf("; %d found all %d workers busy", e.Starved, e.Plan.Workers)
+			because += fmt.Sprintf("; %d found all %d workers busy", e.Starved, e.Plan.Workers)
 		}
-		return
-	case m.Verdict != audit.Inconclusive:
-		return
+		return because
 	case m.Judged < e.Plan.Requests:
-		m.Because = fmt.Sprintf("the run ended after %d of %d requests", m.Judged, e.Plan.Requests)
+		because = fmt.Sprintf("the run ended after %d of %d requests", m.Judged, e.Plan.Requests)
 	case m.Least == 0:
-		m.Because = fmt.Sprintf("%d requests are too few for any verdict", m.Judged)
+		because = fmt.Sprintf("%d requests are too few for any verdict", m.Judged)
 	default:
-		m.Because = "the limit lies between the bounds"
+		because = "the limit lies between the bounds"
 	}
-	if m.Decide = toDecide(o, m.Judged, m.OverLimit); m.Decide > 0 {
-		m.Because += fmt.Sprintf("; a run of about %d requests would decide, %d more than this one, if the service stays as it is", m.Decide, max(m.Decide-m.Judged, 0))
-	} else {
-		m.Because += fmt.Sprintf("; no run of up to %d would decide: the service sits at its objective", MostRequests)
+	if m.Decide = toDecide(o, m.Judged, m.OverLimit); m.Decide == 0 {
+		return because + fmt.Sprintf("; no run of up to %d would decide: the service sits at its objective", MostRequests)
 	}
+	return because + fmt.Sprintf("; a run of about %d requests would decide, %d more than this one, if the service stays as it is", m.Decide, max(m.Decide-m.Judged, 0))
 }
 
 func (m Measured) summary(o contract.Objective) string {

@@ -34,7 +34,7 @@ func measure(o contract.Objective, e *Evidence) (Measured, error) {
 	design := NewDesign(o.Quantile, o.Confidence, e.Plan.Requests)
 	f, us, most := follow(design), e.charged(), limit(o).Microseconds()
 	for i, one := range us {
-		if f.add(one > most) && i+1 < len(us) {
+		if f.add(one > most, tardy(o, e.LateUS[i])) && i+1 < len(us) {
 			return Measured{}, audit.Misfit("the verdict stood after %d requests, and %d are kept", i+1, len(us))
 		}
 	}
@@ -42,20 +42,42 @@ func measure(o contract.Objective, e *Evidence) (Measured, error) {
 	sorted := slices.Sorted(slices.Values(us))
 	m.P50MS, m.QuantileMS, m.P99MS = quantile(sorted, 0.5), quantile(sorted, o.Quantile), quantile(sorted, 0.99)
 	if n := f.at.N; n > 0 {
-		looked := slices.Sorted(slices.Values(us[:n]))
 		// That at most Pass of n are over the limit is the same as this order statistic being within it; and likewise below.
-		m.UpperMS, m.LowerMS = at(looked, n-f.at.Pass-1), at(looked, n-f.at.Fail)
+		high, low := slices.Sorted(slices.Values(e.unknown(o, failed)[:n])), slices.Sorted(slices.Values(e.unknown(o, 0)[:n]))
+		m.UpperMS, m.LowerMS = at(high, n-f.at.Pass-1), at(low, n-f.at.Fail)
 	}
-	if m.Naive = audit.Fail; m.Judged == 0 {
-		m.Naive = audit.Inconclusive
-	} else if m.QuantileMS != nil && *m.QuantileMS <= float64(o.MaxMS) {
-		m.Naive = audit.Pass
+	m.Naive = naive(o, m)
+	for _, late := range e.LateUS {
+		m.WorstMS = max(m.WorstMS, milliseconds(late))
+		if tardy(o, late) {
+			m.LateSends++
+		}
 	}
-	var worst int64
-	m.LateSends, worst = e.lateness(o)
-	m.WorstMS = milliseconds(worst)
-	m.doubt(o, e)
+	if m.Verdict == audit.Inconclusive {
+		m.Because = m.doubt(o, e, decidedButForLateness(design, us, most))
+	}
 	return m, nil
+}
+
+// naive is the verdict of comparing the quantile alone.
+func naive(o contract.Objective, m Measured) audit.Verdict {
+	switch {
+	case m.Judged == 0:
+		return audit.Inconclusive
+	case m.QuantileMS != nil && *m.QuantileMS <= float64(o.MaxMS):
+		return audit.Pass
+	default:
+		return audit.Fail
+	}
+}
+
+// decidedButForLateness is true when the same latencies, all sent in time, would have been a verdict.
+func decidedButForLateness(d Design, us []int64, most int64) bool {
+	f := follow(d)
+	for _, one := range us {
+		f.add(one > most, false)
+	}
+	return f.verdict != audit.Inconclusive
 }
 
 // quantile is the smallest value that a share q of all are within.

@@ -62,7 +62,7 @@ func (p prober) run(ctx context.Context, t *audit.Target) (audit.Result, error) 
 		if p.options.Progress != nil {
 			p.options.Progress(f.n+1, plan.Requests)
 		}
-		return f.add(s.failure != "" || s.latency.Microseconds() > limit(o).Microseconds())
+		return f.add(s.failure != "" || s.latency.Microseconds() > limit(o).Microseconds(), tardy(o, s.late.Microseconds()))
 	}}.run(ctx, plan.Requests)
 	if err := ctx.Err(); err != nil {
 		return audit.Result{}, fault.New(fault.Unavailable, "measure %s: stopped after %d of %d requests, nothing is concluded: %w", p.id, len(out.samples), plan.Requests, err)

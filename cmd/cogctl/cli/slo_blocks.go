@@ -41,8 +41,11 @@ func (o provedObjective) facts() term.Facts {
 			counted(o.Sent, "request"), o.Plan.Rate, seconds(o.LastedMS), o.Plan.WarmUp, counted(m.Errors, "error")))},
 		term.Fact{Name: name, Value: term.T(fmt.Sprintf("%s   %.4g %% bounds [%s, %s]   %s", ms(m.QuantileMS), o.confidence*100, ms(m.LowerMS), ms(m.UpperMS), spark(o.Histogram, o.LimitMS)))},
 		term.Fact{Name: "verdict", Value: term.Mark(term.Verdict(o.Verdict))},
-		term.Fact{Name: "error", Value: term.DimText(o.odds())},
+		term.Fact{Name: "basis", Value: term.DimText(o.odds())},
 	)
+	if m.LateSends > 0 && m.Verdict != audit.Inconclusive {
+		facts = append(facts, term.Fact{Name: "late", Value: term.DimText(fmt.Sprintf("%s sent late by this machine, the worst %.0f ms: counted against the verdict, which stands", counted(m.LateSends, "request"), m.WorstMS))})
+	}
 	if m.Because != "" {
 		facts = append(facts, term.Fact{Name: "because", Value: term.T(m.Because)})
 	}
@@ -57,7 +60,7 @@ func (o provedObjective) odds() string {
 	m := o.Measured
 	text := fmt.Sprintf("P(false %s) ≤ %.2g", o.Verdict, m.ErrorRate)
 	if o.Verdict == audit.Inconclusive {
-		text = fmt.Sprintf("comparing %s alone would say %s", fmt.Sprintf("P%.6g", o.Quantile*100), m.Naive)
+		text = fmt.Sprintf("comparing P%.6g alone would say %s", o.Quantile*100, m.Naive)
 	}
 	if m.Least > 0 {
 		text += fmt.Sprintf(" · passes from %d requests, had %d of %d", m.Least, m.Judged, o.Plan.Requests)

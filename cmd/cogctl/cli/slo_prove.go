@@ -58,7 +58,7 @@ func newSLOProve(d *Deps) *cobra.Command {
 			"so a stall is charged to every request it delayed; an error counts as over the limit.\n\n" +
 			"The verdict is pass, fail or inconclusive, from exact binomial bounds on the quantile. Each error has at most the probability that the contract's confidence leaves (0.05 at 95 %), whenever the run ends: " +
 			"it ends as soon as the verdict stands, at looks whose share of that error was fixed beforehand. This takes requests as independent of each other. " +
-			"Inconclusive (exit 4) says how many requests would decide. When the generator itself falls behind, the verdict is inconclusive. No data never passes.\n\n" +
+			"Inconclusive (exit 4) says how many requests would decide. A request that this machine sent late counts against either verdict, so a generator that falls behind ends inconclusive. No data never passes.\n\n" +
 			"Production is loaded only with --yes.",
 		Example: "  cogctl slo prove\n  cogctl slo prove ai-binding --env staging --rate 50 --duration 1m\n  cogctl slo prove --dry-run               # what it would send, and the cost",
 		RunE: func(cmd *cobra.Command, args []string) error {
