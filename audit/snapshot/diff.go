@@ -171,8 +171,7 @@ func (d *differ) pair(at place, keyA, keyB string, a, b any) bool {
 			return true
 		}
 	}
-	idA, idB := id(a), id(b)
-	if idA == "" || idA != idB || !reflect.DeepEqual(a, b) {
+	if id(a) == "" || !reflect.DeepEqual(a, b) {
 		return false
 	}
 	d.differ(Change{Op: renamed, Path: at.path, Was: keyA, Is: keyB}, "")
