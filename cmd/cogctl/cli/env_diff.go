@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -157,6 +158,9 @@ func diffReport(r *diffResult) term.Report {
 	report.Blocks = append(report.Blocks, unseenLines(r.Unseen)...)
 	if r.Verdict == audit.Fail && r.A.Source == sideDeclared && r.B.Source == sideLive {
 		report.Blocks = append(report.Blocks, term.Hint("what a deployment would put right: cogctl preview --refresh --env "+r.B.Env))
+		if slices.ContainsFunc(r.Changes, func(c snapshot.Change) bool { return c.Op == "added" }) {
+			report.Blocks = append(report.Blocks, term.Hint("what nobody declared may outlive a deployment: delete it, or accept it with --ignore and its path"))
+		}
 	}
 	return report
 }
