@@ -3,6 +3,7 @@ import { CALLER_HEADER, type Caller, encodeCaller, REQUEST_ID_HEADER } from "../
 import { FORWARD_HEADERS, LIMITS } from "../../shared/src/contract.gen";
 import { within } from "../../shared/src/deadline";
 import { Problem } from "../../shared/src/problem";
+import type { Incoming } from "./incoming";
 import type { Target } from "./table";
 
 export interface Inward {
@@ -15,14 +16,14 @@ export interface Inward {
 }
 
 /** Sends a request to its service. A service that fails is 502, one that does not begin to answer in time is 504. */
-export async function forward(request: Request, service: Fetcher, target: Target, inward: Inward): Promise<Response> {
-  const { method } = request;
-  const headers = inwardHeaders(request.headers, inward);
+export async function forward(incoming: Incoming, service: Fetcher, target: Target, inward: Inward): Promise<Response> {
+  const { method } = incoming;
+  const headers = inwardHeaders(incoming.headers, inward);
   // The runtime reads each member that is given, so a GET, which most requests are, gives no more than it needs.
   const init: RequestInit =
     method === "GET"
       ? { headers, redirect: "manual" }
-      : { method, headers, body: await bodyOf(request, target.maxBody), redirect: "manual" };
+      : { method, headers, body: await bodyOf(incoming, target.maxBody), redirect: "manual" };
   const answering = service.fetch(`https://service${inward.resource}`, init);
   try {
     return await within(inward.timeoutMs ?? LIMITS.serviceTimeoutMs, answering, () => new Problem(504, "service_timeout"));
@@ -34,7 +35,7 @@ export async function forward(request: Request, service: Fetcher, target: Target
 const forwarded: ReadonlySet<string> = new Set(FORWARD_HEADERS);
 
 /** What comes from outside is dropped unless it is listed, so that no spelling of an internal header can get in. */
-function inwardHeaders(outside: Headers, inward: Inward): Record<string, string> {
+function inwardHeaders(outside: ReadonlyMap<string, string>, inward: Inward): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const [name, value] of outside) {
     if (forwarded.has(name)) {
@@ -49,11 +50,11 @@ function inwardHeaders(outside: Headers, inward: Inward): Record<string, string>
 }
 
 /** A body of declared length streams through; one without is counted here, before the service sees any of it. */
-async function bodyOf(request: Request, max: number): Promise<BodyInit | null> {
-  if (request.method === "HEAD" || request.body === null) {
+async function bodyOf({ request, method, headers }: Incoming, max: number): Promise<BodyInit | null> {
+  if (method === "HEAD" || request.body === null) {
     return null;
   }
-  const length = request.headers.get("content-length");
+  const length = headers.get("content-length") ?? null;
   refuseLongBody(length, max);
   return length === null ? readBytes(request, max) : request.body;
 }

@@ -5,6 +5,7 @@ import { fillPath, splitUrl } from "../../shared/src/router";
 import type { Env } from "./env.gen";
 import { forward } from "./forward";
 import { identify, refuseForeignCookie } from "./identity";
+import { Incoming } from "./incoming";
 import { ready } from "./ready";
 import { findTarget, maxUrlBytes } from "./table";
 
@@ -12,16 +13,17 @@ const name = "cognomega-api";
 
 /** The whole way of a request: find its path, establish its caller, send it inward, and let the right origin read the answer. */
 export async function gateway(request: Request, env: Env): Promise<Response> {
-  const requestId = requestIdOf(request.headers.get("cf-ray"));
-  const origin = request.headers.get("origin");
+  const incoming = new Incoming(request);
+  const requestId = requestIdOf(incoming.header("cf-ray"));
+  const origin = incoming.header("origin");
   const origins = originsOf(env);
   let response: Response;
   try {
-    response = await answer(request, env, { origin, origins, requestId });
+    response = await answer(incoming, env, { origin, origins, requestId });
   } catch (error) {
     response = answerError(error, name, requestId);
   }
-  return outward(response, { origin, origins, requestId }, request.method === "OPTIONS" && response.status === 204);
+  return outward(response, { origin, origins, requestId }, incoming.method === "OPTIONS" && response.status === 204);
 }
 
 interface Scope {
@@ -30,29 +32,30 @@ interface Scope {
   readonly requestId: string;
 }
 
-async function answer(request: Request, env: Env, { origin, origins, requestId }: Scope): Promise<Response> {
-  if (request.url.length > maxUrlBytes) {
+async function answer(incoming: Incoming, env: Env, { origin, origins, requestId }: Scope): Promise<Response> {
+  const { method, url } = incoming;
+  if (url.length > maxUrlBytes) {
     throw new Problem(414, "url_too_long");
   }
-  const { path, query } = splitUrl(request.url);
+  const { path, query } = splitUrl(url);
   const match = findTarget(path);
   if (match === undefined) {
     throw new Problem(404, "not_found");
   }
   const target = match.value;
-  if (request.method === "OPTIONS") {
+  if (method === "OPTIONS") {
     return new Response(null, { status: 204, headers: { allow: target.allow } });
   }
-  if (!target.methods.has(request.method)) {
+  if (!target.methods.has(method)) {
     throw new Problem(405, "method_not_allowed", undefined, { headers: { allow: target.allow } });
   }
   let caller = anonymous;
   if (target.auth !== "none") {
-    refuseForeignCookie(request, origin !== null && origins.has(origin));
-    caller = await identify(request, env, target.auth, query);
+    refuseForeignCookie(incoming, origin !== null && origins.has(origin));
+    caller = await identify(incoming, env, target.auth, query);
   }
   const inward = { resource: fillPath(target.path, match.params) + query, caller, requestId };
-  return target.binding === null ? ready(request, env, target, inward) : forward(request, env[target.binding], target, inward);
+  return target.binding === null ? ready(incoming, env, target, inward) : forward(incoming, env[target.binding], target, inward);
 }
 
 /**

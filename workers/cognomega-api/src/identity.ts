@@ -4,6 +4,7 @@ import { anonymous, type Caller } from "../../shared/src/caller";
 import { AUTH } from "../../shared/src/contract.gen";
 import { Problem } from "../../shared/src/problem";
 import type { Env } from "./env.gen";
+import type { Incoming } from "./incoming";
 import type { Target } from "./table";
 
 /** Keys and verified tokens outlive a request; nothing of a request is kept but the digest of its token. */
@@ -13,29 +14,30 @@ const verifier = new Verifier();
  * Establishes who is calling. A credential that is given and does not verify is refused. Paths of level none never come here:
  * a browser with a stale cookie must still get a new token.
  */
-export async function identify(request: Request, env: Env, access: Exclude<Target["auth"], "none">, query: string): Promise<Caller> {
-  const headers = request.headers;
-  const given = adminKeyGiven(headers);
+export async function identify(incoming: Incoming, env: Env, access: Exclude<Target["auth"], "none">, query: string): Promise<Caller> {
+  const given = adminKeyGiven(incoming);
   const admin = given !== null && (await secretEquals(given, env.ADMIN_API_KEY));
   if (given !== null && !admin) {
     throw new Problem(401, "admin_key_invalid");
   }
-  const token = admin ? null : (bearerToken(headers.get("authorization")) ?? cookieToken(headers.get("cookie")));
+  const token = admin ? null : (bearerToken(incoming.header("authorization")) ?? cookieToken(incoming.header("cookie")));
   const caller = token === null ? { ...anonymous, admin } : await verifier.verify(token, scopeOf(env));
   if (access === "admin" && !admin) {
     throw caller.id === null ? new Problem(401, "admin_key_required") : new Problem(403, "forbidden", "This needs the admin key.");
   }
-  const acting = claimedIdentity(caller, headers.get("x-user-email"), query);
+  const acting = claimedIdentity(caller, incoming.header("x-user-email"), query);
   if (access === "token" && acting.id === null && !admin) {
     throw new Problem(401, "token_required", undefined, { headers: { "www-authenticate": "Bearer" } });
   }
   return acting;
 }
 
+const adminHeaders = AUTH.adminHeaders.map((name) => name.toLowerCase() as Lowercase<string>);
+
 /** The first of the admin headers that is there; a wrong key is not made good by a right one in the other. */
-function adminKeyGiven(headers: Headers): string | null {
-  for (const name of AUTH.adminHeaders) {
-    const given = headers.get(name);
+function adminKeyGiven(incoming: Incoming): string | null {
+  for (const name of adminHeaders) {
+    const given = incoming.header(name);
     if (given !== null) {
       return given;
     }
@@ -95,8 +97,8 @@ function claimedIdentity(caller: Caller, header: string | null, query: string): 
 }
 
 /** A cookie goes along with requests of any page. A page that may not read answers may not cause changes either. */
-export function refuseForeignCookie(request: Request, originAllowed: boolean): void {
-  const { method, headers } = request;
+export function refuseForeignCookie(incoming: Incoming, originAllowed: boolean): void {
+  const { method, headers } = incoming;
   if (method === "GET" || method === "HEAD" || originAllowed || !headers.has("origin") || headers.has("authorization")) {
     return;
   }

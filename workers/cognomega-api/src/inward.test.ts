@@ -6,6 +6,7 @@ import { goodClaims, publish, signed, unsigned } from "../../shared/src/testing/
 import type { Env } from "./env.gen";
 import { forward } from "./forward";
 import { gateway } from "./gateway";
+import { Incoming } from "./incoming";
 import { findTarget, type Target } from "./table";
 
 const host = "https://api.cognomega.localhost";
@@ -227,7 +228,7 @@ describe("a service's answer", () => {
     const target = findTarget(path)?.value;
     const inward = { resource: path, caller: anonymous, requestId: "r", timeoutMs: 5 };
     const stalled = { fetch: () => new Promise(() => {}) } as unknown as Fetcher;
-    const answer = forward(new Request(host + path), stalled, target as Target, inward);
+    const answer = forward(new Incoming(new Request(host + path)), stalled, target as Target, inward);
     await expect(answer).rejects.toMatchObject({ status: 504, code: "service_timeout" });
   });
 });
