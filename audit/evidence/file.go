@@ -30,7 +30,7 @@ func writeNew(path string, data []byte, mode fs.FileMode) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(tmp) //nolint:errcheck // a second name of the file in place
+	defer os.Remove(tmp) // a second name of the file in place
 	ext := filepath.Ext(path)
 	for n := 1; ; n++ {
 		name := path

@@ -138,7 +138,7 @@ func (v Vault) create() (Signer, bool, error) {
 	if err != nil {
 		return s, false, err
 	}
-	defer os.Remove(tmp) //nolint:errcheck // a second name of the key in place, or of one that nobody will use
+	defer os.Remove(tmp) // a second name of the key in place, or of one that nobody will use
 	err = os.Link(tmp, v.SigningKey())
 	if errors.Is(err, fs.ErrExist) {
 		s, err = v.Signer()
