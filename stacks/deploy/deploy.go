@@ -77,6 +77,10 @@ func (r *run) run(ctx context.Context) error {
 	if err := r.judgeStack(ctx, judge); err != nil {
 		return err
 	}
+	// So is a run without a credential: two providers would each complain of it, in no certain order.
+	if _, err := r.API(); err != nil {
+		return err
+	}
 	r.program = r.prepare(ctx)
 	defer func() { <-r.program.done }()
 	r.space, err = r.openWorkspace(ctx)

@@ -15,7 +15,7 @@ func (r *run) engineError(doing string, err error, problems []string) error {
 	}
 	message := firstLine(err.Error())
 	if len(problems) > 0 {
-		message = problems[0]
+		message = cause(problems)
 	}
 	message, hint, _ := strings.Cut(message, "\nhint: ")
 	if hint == "" && taken.MatchString(message) {
@@ -78,4 +78,14 @@ func firstLine(s string) string {
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
 	return line
+}
+
+// cause is the first problem that is not the engine's cancelling of what else was under way.
+func cause(problems []string) string {
+	for _, p := range problems {
+		if !strings.Contains(p, "context canceled") {
+			return p
+		}
+	}
+	return problems[0]
 }
