@@ -28,6 +28,9 @@ import (
 // startTimeout is long enough for a loaded machine to boot every Worker.
 const startTimeout = 60 * time.Second
 
+// rivalTimeout is how long a start that ended waits for another one's cloud to serve.
+const rivalTimeout = 3 * time.Second
+
 // LocalConfig is the account that this project keeps on this machine.
 func LocalConfig(l Layout, zones []string) (localcloud.Config, error) {
 	workerd, err := l.Workerd()
@@ -113,12 +116,18 @@ func waitServing(ctx context.Context, l Layout, exited <-chan error) (localcloud
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
+	var (
+		ended error
+		grace <-chan time.Time
+	)
 	for {
 		select {
 		case <-ctx.Done():
 			return localcloud.Endpoints{}, fault.New(fault.Unavailable, "the local cloud did not serve in time: %w", ctx.Err())
-		case err := <-exited:
-			return localcloud.Endpoints{}, fault.New(fault.Unavailable, "the local cloud stopped while starting (%v)", err)
+		case ended = <-exited: // perhaps because another start took the folder first: then that one's cloud will do
+			grace = time.After(rivalTimeout)
+		case <-grace:
+			return localcloud.Endpoints{}, fault.New(fault.Unavailable, "the local cloud stopped while starting (%v)", ended)
 		case <-tick.C:
 			if e, err := RunningLocal(ctx, l); err == nil {
 				return e, nil

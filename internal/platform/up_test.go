@@ -203,3 +203,31 @@ func payload(t *testing.T, path string) []byte {
 	}
 	return envelope.Payload
 }
+
+// Two people, or two terminals, start at once: one cloud serves, and both are told where.
+func TestTwoStartsAtOnceShareOneCloud(t *testing.T) {
+	t.Parallel()
+	j := newJourney(t)
+	said := make(chan string, 2)
+	for range cap(said) {
+		go func() {
+			out, err := j.command("local", "start").CombinedOutput()
+			if err != nil {
+				out = append(out, err.Error()...)
+			}
+			said <- string(out)
+		}()
+	}
+	e := struct{ Endpoints struct{ PID int } }{}
+	for range cap(said) {
+		var got struct{ Endpoints struct{ PID int } }
+		out := <-said
+		if err := json.Unmarshal([]byte(out), &got); err != nil || got.Endpoints.PID == 0 {
+			t.Fatalf("a start said %s (%v)", out, err)
+		}
+		if e.Endpoints.PID != 0 && e != got {
+			t.Errorf("two clouds serve: %d and %d", e.Endpoints.PID, got.Endpoints.PID)
+		}
+		e = got
+	}
+}

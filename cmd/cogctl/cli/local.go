@@ -116,6 +116,9 @@ func newLocalLogs(d *Deps) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(lines) == 0 {
+				d.Term.Note(term.DimText(args[0] + " has written nothing since its process started"))
+			}
 			blocks := make([]term.Block, 0, len(lines))
 			for _, line := range lines {
 				blocks = append(blocks, term.Line{term.DimText(line.Time.Format("15:04:05.000 ")), term.T(line.Text)})

@@ -31,13 +31,19 @@ func newLocalStatus(d *Deps) *cobra.Command {
 func processRows(s platform.LocalStatus) term.Rows {
 	rows := term.Rows{Columns: []string{"process", "pid", "serving", "started in", "restarts", "workers"}, Empty: "no Worker is deployed"}
 	for _, p := range s.Processes {
-		mark := term.Mark(term.Pass)
-		if !p.Serving {
-			mark = term.Mark(term.Fail)
-		}
 		rows.Rows = append(rows.Rows, []term.Text{
-			term.T(p.Name), term.T(strconv.Itoa(p.PID)), mark, term.T(strconv.FormatInt(p.StartMS, 10) + " ms"), term.T(strconv.Itoa(p.Restarts)), term.T(strings.Join(p.Scripts, " ")),
+			term.T(p.Name), term.T(strconv.Itoa(p.PID)), yesOrNo(p.Serving), term.T(strconv.FormatInt(p.StartMS, 10) + " ms"), term.T(strconv.Itoa(p.Restarts)), term.T(strings.Join(p.Scripts, " ")),
 		})
 	}
 	return rows
+}
+
+// yesOrNo answers a column that asks a question, with the sign that a verdict has.
+func yesOrNo(yes bool) term.Text {
+	t, word := term.Sign(term.Pass), " yes"
+	if !yes {
+		t, word = term.Sign(term.Fail), " no"
+	}
+	t.Text += word
+	return t
 }

@@ -103,11 +103,7 @@ func statusBlocks(r *statusResult) []term.Block {
 	}
 	rows := term.Rows{Columns: []string{"worker", "deployed", "since"}}
 	for _, w := range r.Workers {
-		mark := term.Mark(term.Pass)
-		if !w.Deployed {
-			mark = term.Mark(term.Fail)
-		}
-		rows.Rows = append(rows.Rows, []term.Text{term.T(w.Name), mark, term.DimText(w.Modified)})
+		rows.Rows = append(rows.Rows, []term.Text{term.T(w.Name), yesOrNo(w.Deployed), term.DimText(w.Modified)})
 	}
 	return []term.Block{term.Headline(verdict, "https://"+r.Hostname+"/ready  "+r.Detail), rows}
 }
