@@ -92,11 +92,7 @@ func (r *run) preview(ctx context.Context, f *found, planFile string) (*plan, er
 		opts = append(opts, optpreview.Refresh())
 	}
 	_, err := space.stack.Preview(ctx, opts...)
-	<-done
-	if err != nil {
-		return p, r.engineError("preview", err, p.problems)
-	}
-	return p, nil
+	return p, r.finished("preview", err, done, &p.problems)
 }
 
 // apply carries out what was judged, and nothing else: the plan file pins the engine to it.
@@ -125,9 +121,8 @@ func (r *run) apply(ctx context.Context, f *found, p *plan, planFile string) err
 	g, ch, done := &progress{out: r.out, total: len(changes)}, make(chan events.EngineEvent, 64), make(chan struct{})
 	go func() { defer close(done); g.collect(ch) }()
 	res, err := r.space.stack.Up(ctx, optup.EventStreams(ch), optup.Color("never"), optup.Plan(planFile), optup.Refresh(), optup.SuppressProgress())
-	<-done
-	if err != nil {
-		return r.engineError("apply", err, g.applied.problems)
+	if err := r.finished("apply", err, done, &g.applied.problems); err != nil {
+		return err
 	}
 	if err := os.Remove(intentFile(r.space.dir)); err != nil {
 		return fault.New(fault.Unavailable, "forget what was to be created: %w", err)

@@ -4,9 +4,28 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cognomega/edge/internal/fault"
 )
+
+// eventsGrace is how long the last events of an engine that failed may take to arrive.
+const eventsGrace = 3 * time.Second
+
+// finished waits for the last events, then says how the engine ended. An engine that was interrupted before it wrote any leaves the
+// channel open for ever, so after an error the wait has an end; what was collected may then still change and is not read.
+func (r *run) finished(doing string, err error, done <-chan struct{}, problems *[]string) error {
+	if err == nil {
+		<-done
+		return nil
+	}
+	select {
+	case <-done:
+		return r.engineError(doing, err, *problems)
+	case <-time.After(eventsGrace):
+		return r.engineError(doing, err, nil)
+	}
+}
 
 // engineError is the program's own error when it had one, else the engine's first complaint.
 func (r *run) engineError(doing string, err error, problems []string) error {

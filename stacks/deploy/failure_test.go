@@ -1,6 +1,18 @@
 package deploy
 
-import "testing"
+import (
+	"errors"
+	"testing"
+)
+
+// The channel of an engine that was interrupted early is never closed.
+func TestAFailedEngineIsNotWaitedForWithoutEnd(t *testing.T) {
+	t.Parallel()
+	r := &run{program: &prepared{}}
+	if err := r.finished("preview", errors.New("killed"), make(chan struct{}), nil); err == nil {
+		t.Error("the failure is lost")
+	}
+}
 
 func TestTheCauseIsNotWhatWasCancelledBecauseOfIt(t *testing.T) {
 	t.Parallel()

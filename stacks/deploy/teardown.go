@@ -17,9 +17,8 @@ func (r *run) refresh(ctx context.Context, f *found) error {
 	p, ch, done := &plan{refreshes: true}, make(chan events.EngineEvent, 64), make(chan struct{})
 	go func() { defer close(done); p.collect(ch, r.out) }()
 	res, err := r.space.stack.Refresh(ctx, optrefresh.EventStreams(ch), optrefresh.Color("never"), optrefresh.SuppressProgress())
-	<-done
-	if err != nil {
-		return r.engineError("refresh", err, p.problems)
+	if err := r.finished("refresh", err, done, &p.problems); err != nil {
+		return err
 	}
 	p.emit(r.out)
 	counts := map[string]int{}
@@ -54,9 +53,8 @@ func (r *run) destroy(ctx context.Context, j *judge, f *found) error {
 	g, ch, done := &progress{out: r.out, total: len(docs)}, make(chan events.EngineEvent, 64), make(chan struct{})
 	go func() { defer close(done); g.collect(ch) }()
 	_, err := r.space.stack.Destroy(ctx, optdestroy.EventStreams(ch), optdestroy.Color("never"), optdestroy.SuppressProgress())
-	<-done
-	if err != nil {
-		return r.engineError("destroy", err, g.applied.problems)
+	if err := r.finished("destroy", err, done, &g.applied.problems); err != nil {
+		return err
 	}
 	r.summary(g.applied.counts(), nil)
 	return nil
