@@ -45,7 +45,7 @@ func upload(ctx context.Context, client *cfapi.Client, args WorkerScriptArgs) (c
 		if cfapi.HasCode(err, 10079) && attempt == 0 {
 			continue
 		}
-		return out, err
+		return out, located(err, modules)
 	}
 }
 
