@@ -5,7 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 GOLANGCI := .cache/golangci-lint/bin/golangci-lint
 .DEFAULT_GOAL := help
-.PHONY: help setup build cogctl up down test test-go test-workers check verify bench fuzz fmt lint clean
+.PHONY: help setup build chromium cogctl up down test test-go test-workers check verify bench fuzz fmt lint clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,10 +25,14 @@ up: cogctl ## Bring the platform up on this machine and prove it
 down: cogctl ## Stop everything; the account's data stays in .local/
 	@bin/cogctl down
 
-test: setup verify test-workers test-go ## Every test: contract, Workers in workerd, Go against the real engine
+test: setup verify chromium test-workers test-go ## Every test: contract, Workers in workerd, Go against the real engine
 
-test-go: # needs setup
-	go test -timeout 30m ./...
+ARTIFACTS ?=
+test-go: # needs setup; ARTIFACTS=<folder> keeps what tests leave to look at, such as screenshots
+	go test -timeout 30m $(if $(ARTIFACTS),-artifacts -outputdir $(abspath $(ARTIFACTS)),) ./...
+
+chromium: # the browser that the report's page is looked at with
+	@.ci/chromium
 
 test-workers: # needs setup
 	cd workers && npm run --silent typecheck && npm test --silent
