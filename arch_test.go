@@ -39,6 +39,8 @@ var rules = []rule{
 	{"internal/ledger/...", []string{"internal/fault", "internal/ledger/...", "migrations"}},
 	{"internal/localcloud/store/...", []string{"internal/fault"}},
 	{"internal/localcloud/runtime/...", []string{"internal/fault", "internal/localcloud/runtime/...", "internal/localcloud/store"}},
+	{"internal/localcloud/doubles", []string{"internal/fault", "internal/localcloud/runtime/aidouble"}},
+	{"internal/localcloud/egress", nil},
 	{"internal/localcloud/edge/...", []string{"internal/fault", "internal/localcloud/runtime", "internal/localcloud/store"}},
 	{"internal/localcloud/api/apitest", []string{"internal/fault", "internal/localcloud/api", "internal/localcloud/runtime", "internal/localcloud/store"}},
 	{"internal/localcloud/conformance", []string{"internal/fault"}},

@@ -14,9 +14,10 @@ import (
 
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/localcloud/api"
+	"github.com/cognomega/edge/internal/localcloud/doubles"
 	"github.com/cognomega/edge/internal/localcloud/edge"
+	"github.com/cognomega/edge/internal/localcloud/egress"
 	"github.com/cognomega/edge/internal/localcloud/runtime"
-	"github.com/cognomega/edge/internal/localcloud/runtime/aidouble"
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
@@ -26,6 +27,8 @@ type Cloud struct {
 	store     *store.Store
 	runtime   *runtime.Runtime
 	edge      *edge.Edge
+	doubles   *doubles.Set
+	egress    *egress.Egress
 	endpoints Endpoints
 	servers   []*http.Server
 	serveErr  chan error
@@ -77,8 +80,11 @@ func (cfg Config) withDefaults() Config {
 
 // boot starts what the store says is deployed.
 func (c *Cloud) boot(ctx context.Context) (err error) {
+	c.doubles = doubles.New()
+	c.egress = egress.New(c.doubles.Hosts(), c.cfg.Log.With("part", "egress"))
 	c.runtime, err = runtime.New(runtime.Config{
-		Dir: c.cfg.Dir, RunDir: filepath.Join(c.cfg.Dir, "run"), Workerd: c.cfg.Workerd, Store: c.store, Log: c.cfg.Log.With("part", "runtime"), AI: aidouble.Handler{},
+		Dir: c.cfg.Dir, RunDir: filepath.Join(c.cfg.Dir, "run"), Workerd: c.cfg.Workerd, Store: c.store, Log: c.cfg.Log.With("part", "runtime"),
+		AI: c.doubles.Of("cfai"), Outbound: c.egress,
 	})
 	if err != nil {
 		return err
@@ -194,6 +200,9 @@ func (c *Cloud) Close() error {
 	}
 	if c.runtime != nil {
 		errs = append(errs, c.runtime.Close())
+	}
+	if c.egress != nil {
+		c.egress.Close()
 	}
 	errs = append(errs, c.store.Close(), os.RemoveAll(filepath.Join(c.cfg.Dir, "run")))
 	return errors.Join(errs...)

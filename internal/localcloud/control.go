@@ -23,6 +23,7 @@ func (c *Cloud) control(token string) http.Handler {
 		}
 		reply(w, c.runtime.Logs(r.PathValue("script"), n))
 	})
+	c.controlDoubles(mux)
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusAccepted)
 		once.Do(func() { close(c.stop) })

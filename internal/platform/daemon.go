@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -264,11 +265,15 @@ func alive(pid int) bool {
 
 // control calls the running local cloud as its operator.
 func control(ctx context.Context, e localcloud.Endpoints, method, path string, out any) error {
+	return controlWith(ctx, e, method, path, nil, out)
+}
+
+func controlWith(ctx context.Context, e localcloud.Endpoints, method, path string, body []byte, out any) error {
 	token, err := e.Token()
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, e.Control+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, e.Control+path, bytes.NewReader(body))
 	if err != nil {
 		return fault.New(fault.Internal, "ask the local cloud: %w", err)
 	}
@@ -279,7 +284,7 @@ func control(ctx context.Context, e localcloud.Endpoints, method, path string, o
 	}
 	defer res.Body.Close()
 	if res.StatusCode >= 300 {
-		return fault.New(fault.Unavailable, "the local cloud answers %s to %s %s", res.Status, method, path)
+		return controlError(res, method, path)
 	}
 	if out == nil {
 		return nil
@@ -288,4 +293,13 @@ func control(ctx context.Context, e localcloud.Endpoints, method, path string, o
 		return fault.New(fault.Unavailable, "read the local cloud's answer: %w", err)
 	}
 	return nil
+}
+
+// controlError is the error that the local cloud answered with, or its status when it said no more.
+func controlError(res *http.Response, method, path string) error {
+	var said struct{ Error, Message, Hint string }
+	if json.NewDecoder(res.Body).Decode(&said) == nil && said.Message != "" {
+		return &fault.Error{Kind: fault.Kind(said.Error), Msg: said.Message, Hint: said.Hint}
+	}
+	return fault.New(fault.Unavailable, "the local cloud answers %s to %s %s", res.Status, method, path)
 }

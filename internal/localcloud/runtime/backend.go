@@ -31,6 +31,7 @@ type backend struct {
 	limits    *rateLimiter
 	analytics *analytics
 	pools     *pools
+	out       *outbound // nil when Workers reach the network themselves
 
 	mu      sync.Mutex
 	secrets map[string]string
@@ -60,6 +61,11 @@ func newBackend(r *Runtime) (*backend, error) {
 	if err := os.Chmod(r.paths.backSocket(), 0o600); err != nil {
 		return nil, fault.New(fault.Internal, "listen for bindings: %w", errors.Join(err, l.Close()))
 	}
+	if r.cfg.Outbound != nil {
+		if b.out, err = newOutbound(r.paths.outSocket(), r.cfg.Outbound); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
 	b.server = &http.Server{Handler: b, ReadHeaderTimeout: 30 * time.Second}
 	go func() { b.serveErr <- b.server.Serve(l) }()
 	return b, nil
@@ -72,6 +78,9 @@ func (b *backend) close() error {
 		_ = b.server.Close()
 	}
 	<-b.serveErr
+	if b.out != nil {
+		b.out.close()
+	}
 	b.pools.close()
 	return b.analytics.close()
 }

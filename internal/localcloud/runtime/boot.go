@@ -15,7 +15,7 @@ import (
 
 // render writes a unit's configuration and puts the modules it embeds in place.
 func (r *Runtime) render(world deployed, spec unitSpec, probe bool) (rendered, error) {
-	env := &confEnv{paths: r.paths, store: r.cfg.Store, secret: r.back.secret}
+	env := &confEnv{paths: r.paths, store: r.cfg.Store, secret: r.back.secret, outbound: r.cfg.Outbound != nil}
 	c, err := render(env, world, spec, probe)
 	if err != nil {
 		return rendered{}, err

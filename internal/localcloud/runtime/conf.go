@@ -55,6 +55,8 @@ type confEnv struct {
 	paths  paths
 	store  *store.Store
 	secret func(kind, id string) string // a password that is stable while the runtime lives
+
+	outbound bool // what Workers fetch goes through us
 }
 
 func render(env *confEnv, world deployed, spec unitSpec, probe bool) (rendered, error) {
@@ -106,13 +108,6 @@ func (c *conf) service(name string, kind string, body func() string) string {
 func (c *conf) socket(name, options, service string) {
 	c.names = append(c.names, name)
 	c.sockets = append(c.sockets, fields("name", quote(name), "http", options, "service", service))
-}
-
-// internet is what fetch() reaches: everything, this machine included, because the doubles of other providers run here.
-func (c *conf) internet() {
-	c.service("internet", "network", func() string {
-		return fields("allow", quotedList([]string{"public", "private"}), "tlsOptions", "(trustBrowserCas = true)")
-	})
 }
 
 // member adds one version of a script: its worker, and the socket at which requests for it arrive.

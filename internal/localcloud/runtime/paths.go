@@ -113,3 +113,6 @@ func (p paths) endpoint(kind, script, entry string) string {
 
 // backSocket is where workerd reaches the stores.
 func (p paths) backSocket() string { return filepath.Join(p.run, "back.sock") }
+
+// outSocket is where workerd sends what Workers fetch.
+func (p paths) outSocket() string { return filepath.Join(p.run, "out.sock") }

@@ -22,6 +22,9 @@ type Config struct {
 	Store   *store.Store
 	Log     *slog.Logger
 	AI      http.Handler // answers env.AI; a 501 when nil
+	// Outbound answers what Workers fetch: Host says from whom, the header Cogctl-Proto by which scheme, and CONNECT opens a socket.
+	// When nil they reach the network themselves.
+	Outbound http.Handler
 
 	Drain  time.Duration // how long a replaced process may finish its requests; 30 s when zero
 	Settle time.Duration // how long a Durable Object owner may finish when replaced; 5 s when zero

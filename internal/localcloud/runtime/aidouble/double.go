@@ -23,6 +23,7 @@ type Fault struct {
 // Handler answers env.AI.run. Faults, when set, is asked on every request.
 type Handler struct {
 	Faults func(model string) Fault
+	Empty  bool // answers are well formed and say nothing
 }
 
 // maxBody bounds a request: Workers AI takes images and audio, so it is generous.
@@ -30,15 +31,37 @@ const maxBody = 20 << 20
 
 type request struct {
 	Inputs struct {
-		Prompt   string
-		Messages []struct {
-			Role    string
-			Content any
-		}
+		Prompt    string
+		Messages  []Message
 		Text      any // one text or a list: embeddings
 		Stream    bool
 		MaxTokens int `json:"max_tokens"`
 	}
+}
+
+// Message is one turn of a conversation.
+type Message struct {
+	Role    string
+	Content any // a text, or the parts of one
+}
+
+// Text is what a message says in words.
+func (m Message) Text() string {
+	switch c := m.Content.(type) {
+	case string:
+		return c
+	case []any:
+		var all []string
+		for _, part := range c {
+			if p, ok := part.(map[string]any); ok {
+				if text, ok := p["text"].(string); ok {
+					all = append(all, text)
+				}
+			}
+		}
+		return strings.Join(all, " ")
+	}
+	return ""
 }
 
 type usage struct {
@@ -81,7 +104,7 @@ func (h Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case isEmbedding(model):
 		embed(w, model, req)
 	default:
-		generate(w, model, req, fault)
+		h.generate(w, model, req, fault)
 	}
 }
 
@@ -100,6 +123,20 @@ func isEmbedding(model string) bool {
 	return false
 }
 
+// Refuse answers with the error that Workers AI has for a status.
+func Refuse(w http.ResponseWriter, status int) {
+	code, message := 3040, "Capacity temporarily exceeded, please try again."
+	switch status {
+	case http.StatusUnauthorized:
+		code, message = 10000, "Authentication error"
+	case http.StatusPaymentRequired:
+		code, message = 4006, "You have used up your daily free allocation of 10,000 neurons."
+	case http.StatusInternalServerError:
+		code, message = 3043, "Internal server error"
+	}
+	refuse(w, status, code, message)
+}
+
 func refuse(w http.ResponseWriter, status, code int, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -114,34 +151,52 @@ func requestID(model string, body []byte) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
+// messages is the conversation, however it was given.
+func (q request) messages() []Message {
+	if q.Inputs.Prompt != "" {
+		return []Message{{Role: "user", Content: q.Inputs.Prompt}}
+	}
+	return q.Inputs.Messages
+}
+
 // question is the last thing the user said.
-func (q request) question() string {
-	text := q.Inputs.Prompt
-	for _, m := range q.Inputs.Messages {
-		if s, ok := m.Content.(string); ok && m.Role == "user" {
-			text = s
+func question(messages []Message) string {
+	text := ""
+	for _, m := range messages {
+		if m.Role == "user" {
+			text = m.Text()
 		}
 	}
 	return text
 }
 
-// answer repeats the question in one sentence, so that a test can see that its own words arrived.
-func answer(model, question string, maxTokens int) []string {
+// Answer is what the double of a model says, in words: the question repeated in one sentence, so that a test can see that its own
+// words arrived. A conversation that ends in the model's own words is gone on with. It is whole unless maxTokens cut it.
+func Answer(model string, messages []Message, maxTokens int) (words []string, whole bool) {
 	if maxTokens <= 0 {
 		maxTokens = 256
 	}
-	words := strings.Fields(fmt.Sprintf("This is %s answering locally: you said %q.", model[strings.LastIndexByte(model, '/')+1:], question))
-	return words[:min(len(words), maxTokens)]
+	words = strings.Fields(fmt.Sprintf("This is %s answering locally: you said %q.", model[strings.LastIndexByte(model, '/')+1:], question(messages)))
+	if last := messages[len(messages)-1]; last.Role == "assistant" {
+		words = words[min(len(words), len(strings.Fields(last.Text()))):]
+	}
+	return words[:min(len(words), maxTokens)], len(words) <= maxTokens
 }
 
-func generate(w http.ResponseWriter, model string, req request, fault Fault) {
-	question := req.question()
-	if question == "" {
+func (h Handler) generate(w http.ResponseWriter, model string, req request, fault Fault) {
+	messages := req.messages()
+	if question(messages) == "" {
 		refuse(w, http.StatusBadRequest, 5006, "Error: oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt' or 'messages'")
 		return
 	}
-	words := answer(model, question, req.Inputs.MaxTokens)
-	u := usage{Prompt: len(strings.Fields(question)), Completion: len(words)}
+	words, _ := Answer(model, messages, req.Inputs.MaxTokens)
+	if h.Empty {
+		words = nil
+	}
+	u := usage{Completion: len(words)}
+	for _, m := range messages {
+		u.Prompt += len(strings.Fields(m.Text()))
+	}
 	u.Total = u.Prompt + u.Completion
 	if req.Inputs.Stream {
 		stream(w, words, u, fault.Cut)

@@ -1,0 +1,133 @@
+// Package egress carries what Workers fetch: to the doubles that answer for a hostname on this machine, and to everything else as it is.
+package egress
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ProtoHeader tells the scheme of what a Worker fetches; workerd sets it itself, so no script can.
+const ProtoHeader = "Cogctl-Proto"
+
+// Egress is one account's way out.
+type Egress struct {
+	hosts map[string]http.Handler
+	proxy *httputil.ReverseProxy
+	dial  net.Dialer
+	log   *slog.Logger
+}
+
+// New makes a way out on which hosts are answered for on this machine.
+func New(hosts map[string]http.Handler, log *slog.Logger) *Egress {
+	e := &Egress{hosts: hosts, dial: net.Dialer{Timeout: 10 * time.Second}, log: log}
+	e.proxy = &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = r.In.Header.Get(ProtoHeader), r.In.Host
+			r.Out.Header.Del(ProtoHeader)
+		},
+		Transport: &http.Transport{
+			DialContext: e.dial.DialContext, DisableCompression: true, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64,
+			IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second,
+		},
+		FlushInterval: -1,
+		ErrorHandler:  e.failed,
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return e
+}
+
+// Close lets go of idle connections.
+func (e *Egress) Close() { e.proxy.Transport.(*http.Transport).CloseIdleConnections() }
+
+func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodConnect {
+		e.tunnel(w, r)
+		return
+	}
+	host := strings.ToLower(r.Host)
+	if name, port, err := net.SplitHostPort(host); err == nil && (port == "443" || port == "80") {
+		host = name
+	}
+	if double, ok := e.hosts[host]; ok {
+		double.ServeHTTP(w, r)
+		return
+	}
+	e.proxy.ServeHTTP(w, r)
+}
+
+// failed answers as Cloudflare does when the way to a server fails, so that a Worker meets here what it meets there.
+func (e *Egress) failed(w http.ResponseWriter, r *http.Request, err error) {
+	e.log.Info("a Worker's fetch failed", "host", r.Host, "err", err)
+	status, code := 520, "520"
+	var (
+		dns     *net.DNSError
+		cert    *tls.CertificateVerificationError
+		record  tls.RecordHeaderError
+		timeout net.Error
+	)
+	switch {
+	case errors.As(err, &dns):
+		status, code = 530, "1016"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		status, code = 521, "521"
+	case errors.As(err, &cert):
+		status, code = 526, "526"
+	case errors.As(err, &record):
+		status, code = 525, "525"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		status, code = 522, "522"
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, "error code: "+code)
+}
+
+// tunnel is a socket that a Worker opens with connect().
+func (e *Egress) tunnel(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), e.dial.Timeout)
+	defer cancel()
+	server, err := e.dial.DialContext(ctx, "tcp", r.Host)
+	if err != nil {
+		e.failed(w, r, err)
+		return
+	}
+	defer server.Close()
+	client, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	if _, err := io.WriteString(client, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+		return
+	}
+	join(server, client, io.MultiReader(io.LimitReader(buffered, int64(buffered.Reader.Buffered())), client))
+}
+
+// join copies both ways until both have ended, passing each side's end on.
+func join(server, client net.Conn, fromClient io.Reader) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(server, fromClient)
+		closeWrite(server)
+	}()
+	_, _ = io.Copy(client, server)
+	closeWrite(client)
+	_ = client.SetReadDeadline(time.Now().Add(time.Second)) // the server is done: nobody is left to read what the client still says
+	<-done
+}
+
+func closeWrite(c net.Conn) {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+}
