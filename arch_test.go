@@ -36,6 +36,7 @@ var rules = []rule{
 	{"internal/term/...", []string{"internal/fault"}},
 	{"internal/cfapi/...", []string{"internal/fault"}},
 	{"internal/localpg/...", []string{"internal/fault", "internal/localpg/..."}},
+	{"internal/rotation/...", []string{"contract", "internal/cfapi", "internal/fault"}},
 	{"internal/ledger/...", []string{"internal/fault", "internal/ledger/...", "migrations"}},
 	{"internal/localcloud/store/...", []string{"internal/fault"}},
 	{"internal/localcloud/runtime/...", []string{"internal/fault", "internal/localcloud/runtime/...", "internal/localcloud/store"}},

@@ -1,11 +1,15 @@
 package contract
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Auth is how callers prove who they are, and how long every copy of a key lives.
 type Auth struct {
 	Token    Token           `json:"token"`
 	JWKS     JWKS            `json:"jwks"`
+	Signing  Signing         `json:"signing"`
 	Verified Verified        `json:"verified"`
 	Admin    Admin           `json:"admin"`
 	Roles    map[string]Role `json:"roles"`
@@ -31,6 +35,36 @@ type JWKS struct {
 	KVVisibilityMinS   int    `json:"kv_visibility_min_s"`
 	KVVisibilityMaxS   int    `json:"kv_visibility_max_s"`
 	MaxKeys            int    `json:"max_keys"`
+}
+
+// Signing says where private keys are kept, and how long a change of them takes to be everywhere.
+type Signing struct {
+	Why          string          `json:"why"`
+	Worker       string          `json:"worker"`
+	Pointer      string          `json:"pointer"` // the secret that says slot:kid
+	Slots        map[string]Slot `json:"slots"`
+	PropagationS int             `json:"propagation_s"` // after a secret was written, until no isolate runs without it
+	MarginS      int             `json:"margin_s"`      // added to every wait of a rotation
+}
+
+// Slot is a place for one private key: the secrets that hold the key and its name.
+type Slot struct {
+	Why string `json:"why"`
+	Key string `json:"key"`
+	KID string `json:"kid"`
+}
+
+// FirstSlot signs where there is no pointer.
+const FirstSlot = "a"
+
+// Names lists the secrets that rotation owns once they are there.
+func (s Signing) Names() []string {
+	names := []string{s.Pointer}
+	for _, slot := range sorted(s.Slots) {
+		names = append(names, s.Slots[slot].Key, s.Slots[slot].KID)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Verified bounds the memory of verified tokens.

@@ -36,10 +36,39 @@ func checkAuth(c *Contract, rep *report) {
 			rep.addf(file, rule.path, "%s", rule.msg)
 		}
 	}
+	checkSigning(c, rep)
 	for i, h := range c.Auth.Admin.Headers {
 		if !slices.Contains(c.HTTP.CORS.AllowHeaders, h) {
 			rep.addf(file, index("admin.headers", i), "%s is not among cors.allow_headers of http.json", h)
 		}
+	}
+}
+
+// checkSigning sees that every slot is a secret of the Worker that signs, and that the slot of a new platform must be given.
+func checkSigning(c *Contract, rep *report) {
+	const file, at = "auth.json", "signing"
+	s := c.Auth.Signing
+	bindings := c.Workers[s.Worker].Bindings
+	if _, ok := c.Workers[s.Worker]; !ok {
+		rep.addf(file, join(at, "worker"), "names Worker %q, which workers.json does not have", s.Worker)
+		return
+	}
+	first, ok := s.Slots[FirstSlot]
+	if !ok || len(s.Slots) != 2 {
+		rep.addf(file, join(at, "slots"), "are %d, want two, and one of them named %s: the next key waits beside the one that signs", len(s.Slots), FirstSlot)
+	}
+	seen := map[string]bool{}
+	for _, name := range s.Names() {
+		b, declared := bindings[name]
+		if !declared || b.Kind() != BindSecret {
+			rep.addf(file, at, "names %q, which is not a secret of %s in workers.json", name, s.Worker)
+		} else if given := name == first.Key || name == first.KID; given == b.Optional {
+			rep.addf("workers.json", join(join(join(s.Worker, "bindings"), name), "optional"), "must be %t: a platform starts with slot %s alone", !given, FirstSlot)
+		}
+		if seen[name] {
+			rep.addf(file, at, "uses %s twice", name)
+		}
+		seen[name] = true
 	}
 }
 

@@ -86,6 +86,14 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"no admin header":         {"auth.json", `["X-Admin-Key", "X-Admin-Token"]`, `[]`, "admin.headers: is empty"},
 	"an admin header unknown": {"auth.json", `"X-Admin-Token"`, `"X-Root"`, "admin.headers[1]: X-Root is not among cors.allow_headers"},
 
+	"a signer that is lost":   {"auth.json", `"worker": "auth-svc"`, `"worker": "auth"`, `signing.worker: names Worker "auth"`},
+	"a pointer unbound":       {"auth.json", `"pointer": "SIGNING_SLOT"`, `"pointer": "SLOT"`, `signing: names "SLOT", which is not a secret of auth-svc`},
+	"a slot in the clear":     {"auth.json", `"kid": "KID_B"`, `"kid": "ISSUER"`, `signing: names "ISSUER", which is not a secret of auth-svc`},
+	"a slot used twice":       {"auth.json", `"kid": "KID_B"`, `"kid": "KID"`, "signing: uses KID twice"},
+	"a slot nobody fills":     {"workers.json", `"KID": { "secret": true, `, `"KID": { "secret": true, "optional": true, `, "auth-svc.bindings.KID.optional: must be false"},
+	"a slot wanted too early": {"workers.json", `"KID_B": { "secret": true, "optional": true, `, `"KID_B": { "secret": true, `, "auth-svc.bindings.KID_B.optional: must be true"},
+	"one slot":                {"auth.json", `"a": { "why": "The names that were there`, `"c": { "why": "The names that were there`, "signing.slots: are 2, want two, and one of them named a"},
+
 	// slo.json and envs.json
 	"a probe of nothing":        {"slo.json", `"/api/ai/binding"`, `"/api/nothing"`, `ai-binding.probe.path: names "/api/nothing"`},
 	"a probe's method":          {"slo.json", `"GET"`, `"PUT"`, "ai-binding.probe.method: PUT is not a method"},

@@ -80,6 +80,16 @@ func TestDriftFromTheContract(t *testing.T) {
 		"a secret nobody declared": {func(b *bed) {
 			b.account("PUT", "/workers/scripts/auth-svc/secrets", object{"name": "STRAY", "text": plantedSecret, "type": "secret_text"})
 		}, []string{"added workers.auth-svc.secrets.STRAY"}},
+		"a key rotation's slots and ticket": {func(b *bed) {
+			for _, name := range []string{"KID_B", "PRIVATE_KEY_PEM_B", "SIGNING_SLOT"} {
+				b.account("PUT", "/workers/scripts/auth-svc/secrets", object{"name": name, "text": plantedSecret, "type": "secret_text"})
+			}
+			b.account("POST", "/storage/kv/namespaces", object{"title": "cognomega-keys.rotation.12"})
+		}, nil},
+		"a namespace that is like a ticket": {func(b *bed) {
+			b.account("POST", "/storage/kv/namespaces", object{"title": "others.rotation.12"})
+			b.account("POST", "/storage/kv/namespaces", object{"title": "cognomega-keys.rotation.x"})
+		}, []string{`added kv_namespaces["cognomega-keys.rotation.x"]`, `added kv_namespaces["others.rotation.12"]`}},
 		"a changed variable": {func(b *bed) {
 			b.upload("cognomega-api", func(u *cfapi.ScriptUpload) { u.Bindings[0] = text("ISSUER", "https://evil.example") })
 		}, []string{"changed workers.cognomega-api.bindings.ISSUER.text: https://api.cognomega.localhost, https://evil.example"}},

@@ -84,11 +84,28 @@ func authOf(a contract.Auth) any {
 		MaxVerified       int      `json:"maxVerified"`
 		AdminHeaders      []string `json:"adminHeaders"`
 		Roles             []string `json:"roles"`
+		SigningPointer    string   `json:"signingPointer"`
+		SigningSlots      any      `json:"signingSlots"`
 	}{
 		a.Token.Alg, a.Token.MinModulusBits, a.Token.LifeS, a.Token.ClockSkewS, a.Token.Cookie, a.Token.MaxBytes,
 		a.JWKS.MaxAgeS, a.JWKS.GatewayCacheS, a.JWKS.UnknownKidRefetchS, a.JWKS.MaxKeys, a.Verified.MaxEntries,
 		a.Admin.Headers, slices.Sorted(maps.Keys(a.Roles)),
+		a.Signing.Pointer, slotsOf(a.Signing),
 	}
+}
+
+// slotsOf gives the first slot first: it is the one that signs without a pointer.
+func slotsOf(s contract.Signing) any {
+	type slot struct {
+		Name string `json:"name"`
+		Key  string `json:"key"`
+		KID  string `json:"kid"`
+	}
+	slots := []slot{}
+	for _, name := range slices.Sorted(maps.Keys(s.Slots)) {
+		slots = append(slots, slot{name, s.Slots[name].Key, s.Slots[name].KID})
+	}
+	return slots
 }
 
 func keysOf(c *contract.Contract) map[string]tsKey {

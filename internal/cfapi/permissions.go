@@ -11,7 +11,7 @@ import (
 
 // Codes of the API that mean more than their HTTP status says, from cloudflare-go, wrangler and Cloudflare's documentation.
 var (
-	conflictCodes = []int{10020, 11004, 10014, 10004, 10036, 100116, 100117, 81057, 81058, 11009, 8000002, 8000018, 10064, 10142}
+	conflictCodes = []int{10020, 11004, 10014, 10004, 10036, 100116, 100117, 81057, 81058, 11009, 8000002, 8000018, 10064, 10142, 10215}
 	missingCodes  = []int{10007, 10090, 100114, 8000007, 8000021, 10336}
 	tokenCodes    = []int{1000, 1001, 6003, 6111, 9106}
 	accessCodes   = []int{10000, 9109}
@@ -42,6 +42,8 @@ func kindOf(r *Refusal) fault.Kind {
 
 func hintFor(r *Refusal) string {
 	switch {
+	case r.Code() == 10215:
+		return "somebody uploaded a version of the Worker and did not deploy it: deploy it or an older one (`cogctl up`), then try again"
 	case r.Status == http.StatusTooManyRequests && r.RetryAfter > 0:
 		return fmt.Sprintf("the account's request budget is used up; try again in %s", r.RetryAfter)
 	case r.Status == http.StatusTooManyRequests:

@@ -2,11 +2,8 @@ package platform
 
 import (
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
@@ -15,6 +12,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/rotation"
 )
 
 // Names of the secrets that this machine's own environment makes for itself.
@@ -23,9 +21,6 @@ const (
 	secretKeyID      = "KID"
 	secretAdminKey   = "ADMIN_API_KEY"
 )
-
-// rsaBits is the key size of RFC 7518, section 3.3, for RS256: 2048 or larger.
-const rsaBits = 2048
 
 // LocalSecrets is the owner-only file of the local environment's secrets, by the names of their bindings.
 type LocalSecrets map[string]string
@@ -43,17 +38,18 @@ func EnsureLocalSecrets(l Layout) (LocalSecrets, error) {
 		secrets[secretAdminKey], changed = randomText(32), true
 	}
 	if secrets[secretPrivateKey] == "" {
-		if secrets[secretPrivateKey], err = newPrivateKey(); err != nil {
+		key, err := rotation.NewKey()
+		if err != nil {
 			return nil, err
 		}
-		changed = true
+		secrets[secretPrivateKey], changed = key.PEM(), true
 	}
-	kid, err := keyID(secrets[secretPrivateKey])
+	key, err := readSigningKey(secrets[secretPrivateKey])
 	if err != nil {
 		return nil, err
 	}
-	if secrets[secretKeyID] != kid {
-		secrets[secretKeyID], changed = kid, true
+	if secrets[secretKeyID] != key.KID {
+		secrets[secretKeyID], changed = key.KID, true
 	}
 	if !changed {
 		return secrets, nil
@@ -84,16 +80,13 @@ func writeSecrets(l Layout, secrets LocalSecrets) error {
 	return writeOwnerOnly(secretsPath(l), append(raw, '\n'))
 }
 
-func newPrivateKey() (string, error) {
-	key, err := rsa.GenerateKey(rand.Reader, rsaBits)
+// readSigningKey reads the key that a platform starts with.
+func readSigningKey(text string) (rotation.Key, error) {
+	key, err := rotation.ReadKey(text)
 	if err != nil {
-		return "", fault.New(fault.Internal, "make a signing key: %w", err)
+		return key, fault.New(fault.KindOf(err), "%w", err).WithHint("correct %s", secretPrivateKey)
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return "", fault.New(fault.Internal, "encode the signing key: %w", err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), nil
+	return key, nil
 }
 
 // ensurePassphrase keeps what encrypts the local stack's state.

@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/rotation"
 )
 
 func TestLocalSecretsAreMadeOnceAndKept(t *testing.T) {
@@ -50,9 +51,9 @@ func TestAReplacedKeyGetsAnotherName(t *testing.T) {
 	if err != nil || second["KID"] == "" || second["ADMIN_API_KEY"] != first["ADMIN_API_KEY"] {
 		t.Fatalf("got %v, %v", second["KID"], err)
 	}
-	kid, err := keyID(second["PRIVATE_KEY_PEM"])
-	if err != nil || kid != second["KID"] {
-		t.Errorf("kid %q does not name the new key %q (%v)", second["KID"], kid, err)
+	key, err := readSigningKey(second["PRIVATE_KEY_PEM"])
+	if err != nil || key.KID != second["KID"] {
+		t.Errorf("kid %q does not name the new key %q (%v)", second["KID"], key.KID, err)
 	}
 }
 
@@ -74,11 +75,12 @@ func TestASpoiledSecretsFileIsNamedAndKept(t *testing.T) {
 
 func TestThePublishedKeySetHoldsNoPrivateMember(t *testing.T) {
 	t.Parallel()
-	pem, err := newPrivateKey()
+	key, err := rotation.NewKey()
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := publicJWKS(pem, "k1")
+	pem := key.PEM()
+	raw, err := firstSet(LocalSecrets{secretPrivateKey: pem, secretKeyID: "k1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +118,7 @@ func TestBadSigningKeysAreRefusedWithoutQuotingThem(t *testing.T) {
 	for name, pem := range map[string]string{
 		"empty": "", "no PEM": "hunter2hunter2", "not PKCS#8": "-----BEGIN PRIVATE KEY-----\naHVudGVyMg==\n-----END PRIVATE KEY-----\n",
 	} {
-		_, err := keyID(pem)
+		_, err := readSigningKey(pem)
 		if !errors.Is(err, fault.Invalid) || fault.HintOf(err) == "" {
 			t.Errorf("%s: got %v", name, err)
 		}

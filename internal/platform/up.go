@@ -7,9 +7,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/rotation"
 )
 
 // keysStore is the contract's name of the KV namespace that holds the published keys, jwksKey the key it is under.
@@ -64,18 +66,22 @@ func Stack(ctx context.Context, n *Connection, l Layout, run StackRun, on func(S
 }
 
 // PublishKeys makes sure that the public half of the signing key is published, so that what auth-svc signs can be verified.
-// On this machine it replaces what is there; elsewhere it only fills an empty place, because replacing keys is rotation's work.
+// Once a rotation began it never writes: which keys are published is then the rotation's alone. Before that it fills an empty place,
+// and on this machine also replaces a set that the key of the local secrets is not in.
 func PublishKeys(ctx context.Context, c *contract.Contract, n *Connection, l Layout) (published bool, err error) {
 	secrets, err := signingSecrets(n, l)
 	if err != nil || secrets[secretPrivateKey] == "" {
 		return false, err
 	}
-	want, err := publicJWKS(secrets[secretPrivateKey], secrets[secretKeyID])
+	want, err := firstSet(secrets)
 	if err != nil {
 		return false, err
 	}
 	namespace, err := n.API.NamespaceByTitle(ctx, c.Stores[keysStore].Name)
 	if err != nil {
+		return false, err
+	}
+	if began, err := rotationBegan(ctx, c, n, namespace.ID); err != nil || began {
 		return false, err
 	}
 	have, err := n.API.KVGet(ctx, namespace.ID, jwksKey)
@@ -86,6 +92,34 @@ func PublishKeys(ctx context.Context, c *contract.Contract, n *Connection, l Lay
 		return false, nil
 	}
 	return true, n.API.KVPut(ctx, namespace.ID, jwksKey, want)
+}
+
+// rotationBegan looks for the document, and for the pointer: the document lies in KV, which may answer with what was there before.
+func rotationBegan(ctx context.Context, c *contract.Contract, n *Connection, namespace string) (bool, error) {
+	_, err := n.API.KVGet(ctx, namespace, c.Keys["rotation"].Format)
+	if err == nil || !errors.Is(err, fault.NotFound) {
+		return err == nil, err
+	}
+	names, err := n.API.SecretNames(ctx, c.Auth.Signing.Worker)
+	return slices.Contains(names, c.Auth.Signing.Pointer), err
+}
+
+// firstSet publishes the key of a new platform under the name that its tokens carry.
+func firstSet(secrets LocalSecrets) ([]byte, error) {
+	key, err := readSigningKey(secrets[secretPrivateKey])
+	if err != nil {
+		return nil, err
+	}
+	var public map[string]any
+	if err := json.Unmarshal(key.JWK(), &public); err != nil {
+		return nil, fault.New(fault.Internal, "encode the key set: %w", err)
+	}
+	public["kid"] = secrets[secretKeyID]
+	named, err := json.Marshal(public)
+	if err != nil {
+		return nil, fault.New(fault.Internal, "encode the key set: %w", err)
+	}
+	return rotation.Set(named)
 }
 
 func signingSecrets(n *Connection, l Layout) (LocalSecrets, error) {

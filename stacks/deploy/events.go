@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"sort"
@@ -63,7 +64,18 @@ func refreshed(m apitype.StepEventMetadata) bool {
 	if m.Old == nil || m.New == nil {
 		return m.Old != m.New
 	}
-	return !sameJSON(m.Old.Inputs, m.New.Inputs) || !sameJSON(m.Old.Outputs, m.New.Outputs)
+	return !sameJSON(m.Old.Inputs, m.New.Inputs) || !sameJSON(lasting(m.Old.Outputs), lasting(m.New.Outputs))
+}
+
+// lasting leaves out which version serves where a key rotation makes versions of its own: writing a secret is one.
+func lasting(outputs map[string]any) map[string]any {
+	if rotated, _ := outputs["rotatedSecrets"].([]any); len(rotated) == 0 {
+		return outputs
+	}
+	out := maps.Clone(outputs)
+	delete(out, "versionId")
+	delete(out, "deploymentId")
+	return out
 }
 
 // changes are the steps that write.

@@ -43,6 +43,7 @@ type Worker struct {
 	Bindings           []Binding
 	DurableObjects     []sdk.DurableObject
 	DeletedClasses     []string
+	Rotated            []string // secrets that key rotation owns once they are there
 	Consumes           []Consumer
 	Crons              []string
 }
@@ -86,7 +87,11 @@ func FromContract(c *contract.Contract, env string) (Spec, error) {
 		if err != nil {
 			return Spec{}, fault.New(fault.Invalid, "worker %q: %w", name, err)
 		}
-		s.Workers[name] = Worker{Public: w.Public, CompatibilityDate: w.CompatibilityDate, CompatibilityFlags: w.CompatibilityFlags, Bindings: bindings}
+		out := Worker{Public: w.Public, CompatibilityDate: w.CompatibilityDate, CompatibilityFlags: w.CompatibilityFlags, Bindings: bindings}
+		if name == c.Auth.Signing.Worker {
+			out.Rotated = c.Auth.Signing.Names()
+		}
+		s.Workers[name] = out
 	}
 	return s, nil
 }

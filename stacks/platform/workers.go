@@ -30,7 +30,7 @@ func (b *builder) worker(name string, w Worker) error {
 	args := &sdk.WorkerScriptArgs{
 		AccountID: b.account, Name: pulumi.String(name),
 		MainModule: pulumi.String(bundle.MainModule), Modules: modules(bundle),
-		Secrets:           map[string]pulumi.StringInput{},
+		Secrets: map[string]pulumi.StringInput{}, RotatedSecrets: w.Rotated,
 		CompatibilityDate: pulumi.String(w.CompatibilityDate), CompatibilityFlags: w.CompatibilityFlags,
 		DurableObjects: w.DurableObjects, DeletedClasses: w.DeletedClasses,
 		Observability: &sdk.Observability{Enabled: true, InvocationLogs: true},

@@ -28,8 +28,9 @@ type Binding struct {
 }
 
 const (
-	typeSecret = "secret_text"
-	typeObject = "durable_object_namespace"
+	typeSecret  = "secret_text"
+	typeInherit = "inherit" // the binding of that name in the version before
+	typeObject  = "durable_object_namespace"
 )
 
 // bindingTypes names, for each type, the fields that must be there and those that may.

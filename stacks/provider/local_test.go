@@ -43,6 +43,7 @@ type local struct {
 	cloud   *cloud // where it is, for newEngine
 	client  *cfapi.Client
 	created map[string]string // ids by name
+	store   *store.Store
 }
 
 func newLocal(t *testing.T) *local {
@@ -66,7 +67,7 @@ func newLocal(t *testing.T) *local {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &local{t: t, cloud: &cloud{base: base}, client: client, created: map[string]string{}}
+	l := &local{t: t, cloud: &cloud{base: base}, client: client, created: map[string]string{}, store: s}
 	l.created["kv"] = l.call("POST", "/storage/kv/namespaces", object{"title": "keys"})["id"].(string)
 	l.created["queue"] = l.call("POST", "/queues", object{"queue_name": "events"})["queue_id"].(string)
 	l.call("POST", "/r2/buckets", object{"name": "uploads"})
@@ -187,6 +188,74 @@ func TestScriptOnTheLocalCloud(t *testing.T) {
 	e.refresh()
 	if e.id != "" {
 		t.Error("still there")
+	}
+}
+
+// secret is the value that the newest version of the script has.
+func (l *local) secret(name string) string {
+	l.t.Helper()
+	var newest store.Version
+	err := l.store.View(func(tx *store.Tx) error {
+		all, err := store.All[store.Version](tx, store.Versions, "api/")
+		for _, v := range all {
+			if v.Number > newest.Number {
+				newest = v
+			}
+		}
+		return err
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, b := range newest.Bindings {
+		if b.Name == name {
+			return b.Text
+		}
+	}
+	return ""
+}
+
+// TestRotatedSecrets is a key rotation between deployments: what it wrote stays, and is no drift.
+func TestRotatedSecrets(t *testing.T) {
+	t.Parallel()
+	l := newLocal(t)
+	e := newEngine(t, l.cloud, "WorkerScript")
+	in := func(edit func(object)) property.Map {
+		return worker(t, func(o object) {
+			b := o["bindings"].([]any)
+			b[0].(object)["namespaceId"], b[9].(object)["id"] = l.created["kv"], l.created["hyperdrive"]
+			o["secrets"] = secretly{object{"SLOT_A": "first-key-first-key"}}
+			o["rotatedSecrets"] = []any{"POINTER", "SLOT_A", "SLOT_B"}
+			edit(o)
+		})
+	}
+	same := in(func(object) {})
+	e.mustUp(same)
+	if got := l.secret("SLOT_A") + l.secret("SLOT_B") + l.secret("POINTER"); got != "first-key-first-key" {
+		t.Fatalf("a new script holds %q", got)
+	}
+	write := func(values map[string]string) {
+		if err := l.client.PatchSecrets(t.Context(), "api", values); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(map[string]string{"SLOT_B": "second", "POINTER": "b"})
+	write(map[string]string{"SLOT_A": "retired"})
+	e.refresh()
+	if changed := e.mustUp(same); changed != nil {
+		t.Errorf("a rotation shows as drift: %v", changed)
+	}
+	changed := e.mustUp(in(func(o object) { o["cpuMs"] = 40 }))
+	if diff := cmp.Diff([]string{"cpuMs"}, changed); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := l.secret("SLOT_A") + l.secret("SLOT_B") + l.secret("POINTER"); got != "retiredsecondb" {
+		t.Errorf("a deployment left %q of the rotation", got)
+	}
+	l.call("DELETE", "/workers/scripts/api/secrets/SLOT_A", nil)
+	e.refresh()
+	if changed := e.mustUp(in(func(o object) { o["cpuMs"] = 40 })); len(changed) != 1 || changed[0] != "secrets.SLOT_A" || l.secret("SLOT_A") != "first-key-first-key" || l.secret("SLOT_B") != "second" {
+		t.Errorf("a slot that is gone: %v, %q", changed, l.secret("SLOT_A"))
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 type liveClasses struct {
 	tag    string
 	sqlite map[string]bool // by class
+
+	secrets map[string]bool // by name; nil when there is no script
 }
 
 // migrate derives the migration from the live classes to the declared ones, nil when there is nothing to do.

@@ -26,7 +26,7 @@ func everything(ctx *pulumi.Context) error {
 			Name: "n", Type: "t", NamespaceID: s, BucketName: s, QueueName: s, Service: s, Entrypoint: s, ClassName: s, ScriptName: s, ID: s,
 			Dataset: s, Text: s, JSON: s, Limit: 1, Period: 1,
 		}},
-		Secrets: map[string]pulumi.StringInput{"S": s}, KeepSecrets: true, DurableObjects: []sdk.DurableObject{{Class: "C", SQLite: true, RenamedFrom: "D"}},
+		Secrets: map[string]pulumi.StringInput{"S": s}, KeepSecrets: true, RotatedSecrets: []string{"S"}, DurableObjects: []sdk.DurableObject{{Class: "C", SQLite: true, RenamedFrom: "D"}},
 		DeletedClasses: []string{"E"}, WorkersDev: true, Previews: true, Observability: &sdk.Observability{Enabled: true, HeadSamplingRate: 1, InvocationLogs: true},
 		Placement: "smart", CPUMS: 1, Logpush: true, TailConsumers: []string{"t"}, Tags: []string{"t"}, ForceDestroy: true, Message: "m",
 	})

@@ -21,6 +21,7 @@ type WorkerScriptArgs struct {
 	Bindings           []Binding         `pulumi:"bindings,optional"`
 	Secrets            map[string]string `pulumi:"secrets,optional" provider:"secret"`
 	KeepSecrets        bool              `pulumi:"keepSecrets,optional"`
+	RotatedSecrets     []string          `pulumi:"rotatedSecrets,optional"`
 	CompatibilityDate  string            `pulumi:"compatibilityDate"`
 	CompatibilityFlags []string          `pulumi:"compatibilityFlags,optional"`
 	DurableObjects     []DurableObject   `pulumi:"durableObjects,optional"`
@@ -82,6 +83,7 @@ func (w *WorkerScriptArgs) Annotate(a infer.Annotator) {
 	a.Describe(&w.Modules, "The bundle by module name. Contents are read when they are uploaded; an edit shows as a change of digest.")
 	a.Describe(&w.Secrets, "The script's secret_text bindings.")
 	a.Describe(&w.KeepSecrets, "Leave secrets that are live and not declared alone.")
+	a.Describe(&w.RotatedSecrets, "Secrets that a key rotation changes: a declared value is set where none is live; what is live is kept and never compared.")
 	a.Describe(&w.DurableObjects, "The classes the script implements. Migrations are derived from what is live.")
 	a.Describe(&w.DeletedClasses, "Classes that may be deleted with all their objects.")
 	a.Describe(&w.WorkersDev, "Serve at the workers.dev address.")

@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,11 @@ func apply(ctx context.Context, args WorkerScriptArgs, next WorkerScriptState) (
 		return next, explain(err)
 	}
 	next.SecretDigests = secretDigests(next.SecretKey, args.Secrets)
+	for _, name := range args.RotatedSecrets {
+		if _, declared := args.Secrets[name]; declared {
+			next.SecretDigests[name] = "" // what is live may be another value
+		}
+	}
 	next.ETag, next.VersionID = "", "" // whatever is read back now is ours
 	return settle(ctx, client, args, next, uploaded)
 }
@@ -41,7 +47,7 @@ func upload(ctx context.Context, client *cfapi.Client, args WorkerScriptArgs) (c
 		if err != nil {
 			return cfapi.ScriptUploaded{}, err
 		}
-		out, err := client.PutScript(ctx, args.Name, uploadOf(args, modules, migrations))
+		out, err := client.PutScript(ctx, args.Name, uploadOf(args, modules, migrations, classes.secrets))
 		if cfapi.HasCode(err, 10079) && attempt == 0 {
 			continue
 		}
@@ -58,7 +64,10 @@ func readClasses(ctx context.Context, client *cfapi.Client, args WorkerScriptArg
 	if err != nil {
 		return liveClasses{}, err
 	}
-	live := liveClasses{tag: settings.MigrationTag, sqlite: map[string]bool{}}
+	live := liveClasses{tag: settings.MigrationTag, sqlite: map[string]bool{}, secrets: map[string]bool{}}
+	for _, b := range settings.Bindings {
+		live.secrets[b.Name] = b.Type == typeSecret
+	}
 	if live.tag == "" && len(args.DurableObjects) == 0 {
 		return live, nil
 	}
@@ -77,7 +86,7 @@ func readClasses(ctx context.Context, client *cfapi.Client, args WorkerScriptArg
 	return live, err
 }
 
-func uploadOf(w WorkerScriptArgs, modules []cfapi.Module, migrations *cfapi.Migrations) cfapi.ScriptUpload {
+func uploadOf(w WorkerScriptArgs, modules []cfapi.Module, migrations *cfapi.Migrations, liveSecrets map[string]bool) cfapi.ScriptUpload {
 	u := cfapi.ScriptUpload{
 		Modules: modules, MainModule: w.MainModule, Migrations: migrations,
 		CompatibilityDate: w.CompatibilityDate, CompatibilityFlags: append([]string{}, w.CompatibilityFlags...),
@@ -88,10 +97,7 @@ func uploadOf(w WorkerScriptArgs, modules []cfapi.Module, migrations *cfapi.Migr
 	for _, b := range w.Bindings {
 		u.Bindings = append(u.Bindings, b.wire())
 	}
-	for _, name := range sortedKeys(w.Secrets) {
-		value := w.Secrets[name]
-		u.Bindings = append(u.Bindings, cfapi.Binding{Name: name, Type: typeSecret, Text: &value})
-	}
+	u.Bindings = append(u.Bindings, w.secretBindings(liveSecrets)...)
 	if w.KeepSecrets {
 		u.KeepBindings = []string{typeSecret}
 	}
@@ -105,6 +111,23 @@ func uploadOf(w WorkerScriptArgs, modules []cfapi.Module, migrations *cfapi.Migr
 		u.TailConsumers = append(u.TailConsumers, cfapi.TailConsumer{Service: service})
 	}
 	return u
+}
+
+// secretBindings gives the declared values, but for rotated secrets that are live: those are taken over from the version before.
+// One that is neither live nor declared is taken over too, because a rotation may write it while this upload is on its way.
+func (w *WorkerScriptArgs) secretBindings(live map[string]bool) []cfapi.Binding {
+	var out []cfapi.Binding
+	for _, name := range sortedKeys(w.Secrets) {
+		if value := w.Secrets[name]; !live[name] || !slices.Contains(w.RotatedSecrets, name) {
+			out = append(out, cfapi.Binding{Name: name, Type: typeSecret, Text: &value})
+		}
+	}
+	for _, name := range w.RotatedSecrets {
+		if _, declared := w.Secrets[name]; live[name] || !declared && live != nil {
+			out = append(out, cfapi.Binding{Name: name, Type: typeInherit})
+		}
+	}
+	return out
 }
 
 // annotations carry the digest into the list of versions, so that a version can be told from its bundle. Cloudflare takes 25 characters of tag and 100 bytes of message.

@@ -37,6 +37,7 @@ func diffScript(live WorkerScriptState, want WorkerScriptArgs) changes {
 	c.set("tailConsumers", live.TailConsumers, want.TailConsumers)
 	c.set("tags", live.Tags, want.Tags)
 	c.flag("keepSecrets", live.KeepSecrets, want.KeepSecrets)
+	c.set("rotatedSecrets", live.RotatedSecrets, want.RotatedSecrets)
 	c.flag("forceDestroy", live.ForceDestroy, want.ForceDestroy)
 	return c
 }
@@ -91,8 +92,9 @@ func (c changes) binding(at string, live, want Binding) {
 
 // secrets compares names and keyed digests; values are never read back.
 func (c changes) secrets(live WorkerScriptState, want WorkerScriptArgs) {
+	rotated := func(name string) bool { return slices.Contains(want.RotatedSecrets, name) }
 	for _, name := range sortedKeys(live.SecretDigests) {
-		if _, stays := want.Secrets[name]; !stays {
+		if _, stays := want.Secrets[name]; !stays && !rotated(name) {
 			c.mark(key("secrets", name), p.Delete)
 		}
 	}
@@ -101,7 +103,7 @@ func (c changes) secrets(live WorkerScriptState, want WorkerScriptArgs) {
 		switch {
 		case !exists:
 			c.mark(key("secrets", name), p.Add)
-		case !sameSecret(live.SecretKey, name, want.Secrets[name], known):
+		case !rotated(name) && !sameSecret(live.SecretKey, name, want.Secrets[name], known):
 			c.mark(key("secrets", name), p.Update)
 		}
 	}

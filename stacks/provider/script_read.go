@@ -234,7 +234,7 @@ func (l *liveScript) secrets(prior WorkerScriptState, live []cfapi.Binding) map[
 			continue
 		}
 		known, ours := prior.SecretDigests[b.Name]
-		if !ours && prior.KeepSecrets {
+		if !ours && (prior.KeepSecrets || slices.Contains(prior.RotatedSecrets, b.Name)) {
 			continue
 		}
 		if prior.VersionID != "" && prior.VersionID != l.version.ID {

@@ -22,6 +22,7 @@ type Deps struct {
 	Version  string
 	Term     *term.Term
 	Now      func() time.Time
+	Sleep    func(context.Context, time.Duration) error
 	Getenv   func(string) string
 	WorkDir  string // where the checkout is looked for
 	Contract func() (*contract.Contract, error)
@@ -39,11 +40,23 @@ type Deps struct {
 
 // NewDeps joins the program to its process, in the order in which later fields need earlier ones.
 func NewDeps(version string) *Deps {
-	d := &Deps{Version: version, Now: time.Now, Getenv: os.Getenv, WorkDir: "."}
+	d := &Deps{Version: version, Now: time.Now, Sleep: sleep, Getenv: os.Getenv, WorkDir: "."}
 	d.Term = term.System(d.Getenv)
 	d.Contract = sync.OnceValues(loadContract)
 	d.Target = d.resolve
 	return d
+}
+
+// sleep waits, and ends early with the context.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // withhold takes a secret out of the process's environment, so that no child inherits it.

@@ -12,7 +12,8 @@ import (
 )
 
 func newJWKS(d *Deps) *cobra.Command {
-	return newGroup("jwks", "Look at the published keys", "  cogctl jwks show --verify", newJWKSShow(d))
+	return newGroup("jwks", "Look at the keys that sign tokens, and rotate them", "  cogctl jwks rotate --plan\n  cogctl jwks status\n  cogctl jwks show --verify",
+		newJWKSRotate(d), newJWKSStatus(d), newJWKSResume(d), newJWKSRevoke(d), newJWKSVerify(d), newJWKSList(d), newJWKSShow(d))
 }
 
 // jwksResult is the published set; the verdict is about the set, and about a fresh token when one was asked for.

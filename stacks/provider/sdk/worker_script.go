@@ -23,6 +23,7 @@ type WorkerScriptArgs struct {
 	Bindings           []Binding                     // names are unique over Bindings and Secrets
 	Secrets            map[string]pulumi.StringInput // secret_text bindings; kept as secrets whatever they are wrapped in
 	KeepSecrets        bool                          // leave secrets that are on the script and not declared alone, instead of removing them
+	RotatedSecrets     []string                      // secrets that something else changes: a value given here is set where none is live, and never again
 	CompatibilityDate  pulumi.StringInput
 	CompatibilityFlags []string
 	DurableObjects     []DurableObject
@@ -110,6 +111,7 @@ func (a *WorkerScriptArgs) toMap() pulumi.Map {
 		m["secrets"] = pulumi.ToSecret(pulumi.StringMap(a.Secrets))
 	}
 	setFlag(m, "keepSecrets", a.KeepSecrets)
+	setStrings(m, "rotatedSecrets", a.RotatedSecrets)
 	setStrings(m, "compatibilityFlags", a.CompatibilityFlags)
 	setObjects(m, a.DurableObjects)
 	setStrings(m, "deletedClasses", a.DeletedClasses)

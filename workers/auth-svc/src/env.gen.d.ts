@@ -8,8 +8,14 @@ export interface Env {
   readonly KEYS: KVNamespace;
   /** Names the signing key in a token's header; travels with PRIVATE_KEY_PEM so that both change in one write. */
   readonly KID: string;
+  /** Names the key of the second slot; travels with PRIVATE_KEY_PEM_B. */
+  readonly KID_B?: string;
   /** PKCS#8 RSA key that signs tokens. */
   readonly PRIVATE_KEY_PEM: string;
+  /** The second slot: the next key waits here, or the one before it. */
+  readonly PRIVATE_KEY_PEM_B?: string;
+  /** Which slot signs, and the key it must hold, as slot:kid; without it slot a signs. */
+  readonly SIGNING_SLOT?: string;
   /** When set, a guest token needs a Turnstile response. */
   readonly TURNSTILE_SECRET?: string;
   /** Where Turnstile responses are checked; a double serves it in tests. */

@@ -1,10 +1,10 @@
 import { createExecutionContext, env, SELF } from "cloudflare:test";
-import { importJWK, type JWK, jwtVerify } from "jose";
+import { decodeProtectedHeader, importJWK, type JWK, jwtVerify } from "jose";
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { encodeCaller } from "../../shared/src/caller";
 import { describeEveryWorker } from "../../shared/src/testing/every-worker";
-import { publish } from "../../shared/src/testing/tokens";
+import { newKeyPair, publish } from "../../shared/src/testing/tokens";
 import type { Env } from "./env.gen";
 import { sign } from "./sign";
 import worker from "./worker";
@@ -49,9 +49,42 @@ describe("POST /auth/guest", () => {
     ["no key", { PRIVATE_KEY_PEM: "" }],
     ["a key that is none", { PRIVATE_KEY_PEM: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----" }],
     ["no kid", { KID: "" }],
+    ["a pointer to no slot", { SIGNING_SLOT: "c:test-k1" }],
+    ["a pointer to an empty slot", { SIGNING_SLOT: "b:k2" }],
+    ["a pointer that means a key the slot no longer holds", { SIGNING_SLOT: "a:k0" }],
+    ["a pointer without a key", { SIGNING_SLOT: "a" }],
   ])("says that it cannot sign with %s", async (_, change) => {
     const broken = { ...(env as unknown as Env), ...change };
     await expect(sign(broken, { sub: "x", role: "guest" }, 1)).rejects.toMatchObject({ status: 503, code: "signing_key_unusable" });
+  });
+});
+
+describe("the slot that signs", () => {
+  const claims = { sub: "x", role: "guest" } as const;
+  const signer = async (change: object) => {
+    const pair = await newKeyPair();
+    const der = (await crypto.subtle.exportKey("pkcs8", pair.privateKey)) as ArrayBuffer;
+    const pem = `-----BEGIN PRIVATE KEY-----\n${btoa(String.fromCharCode(...new Uint8Array(der)))}\n-----END PRIVATE KEY-----`;
+    const { token } = await sign({ ...(env as unknown as Env), PRIVATE_KEY_PEM_B: pem, KID_B: "k2", ...change }, claims, 1_000);
+    return {
+      kid: decodeProtectedHeader(token).kid,
+      verifies: (key: CryptoKey) => jwtVerify(token, key, { currentDate: new Date(1_000_000) }),
+      pair,
+    };
+  };
+
+  it.each([
+    ["the first without a pointer", {}, "test-k1"],
+    ["the first with an empty pointer", { SIGNING_SLOT: "" }, "test-k1"],
+    ["the first", { SIGNING_SLOT: "a:test-k1" }, "test-k1"],
+    ["the second", { SIGNING_SLOT: "b:k2" }, "k2"],
+  ])("is %s", async (_, change, kid) => {
+    expect((await signer(change)).kid).toBe(kid);
+  });
+
+  it("signs with its own key", async () => {
+    const { verifies, pair } = await signer({ SIGNING_SLOT: "b:k2" });
+    await expect(verifies(pair.publicKey)).resolves.toBeDefined();
   });
 });
 

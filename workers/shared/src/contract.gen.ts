@@ -61,6 +61,19 @@ export const AUTH = {
   "roles": [
     "guest",
     "user"
+  ],
+  "signingPointer": "SIGNING_SLOT",
+  "signingSlots": [
+    {
+      "name": "a",
+      "key": "PRIVATE_KEY_PEM",
+      "kid": "KID"
+    },
+    {
+      "name": "b",
+      "key": "PRIVATE_KEY_PEM_B",
+      "kid": "KID_B"
+    }
   ]
 } as const;
 
@@ -75,6 +88,12 @@ export const KEYS = {
   "jwks": {
     "store": "keys",
     "format": "jwks",
+    "separators": "",
+    "maxBytes": 512
+  },
+  "rotation": {
+    "store": "keys",
+    "format": "rotation",
     "separators": "",
     "maxBytes": 512
   },
