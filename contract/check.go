@@ -10,7 +10,8 @@ import (
 // check holds the files against each other. Every rule reports all it finds.
 func check(c *Contract, rep *report) {
 	for _, rule := range []func(*Contract, *report){
-		checkWorkers, checkBindings, checkGateway, checkStores, checkKeys, checkCORS, checkPaths, checkReach, checkAuth, checkSLO, checkEnvs, checkOrigins,
+		checkWorkers, checkBindings, checkConsumers, checkCrons, checkGateway, checkStores, checkKeys, checkCORS, checkPaths, checkReach,
+		checkAuth, checkSLO, checkFlow, checkPressure, checkPrices, checkEnvs, checkOrigins,
 	} {
 		rule(c, rep)
 	}
@@ -48,7 +49,7 @@ func checkBindings(c *Contract, rep *report) {
 				rep.addf(file, at, "is no binding name: capitals, digits and underscores")
 			}
 			if kinds := bindings[b].kinds(); len(kinds) != 1 {
-				rep.addf(file, at, "has %d kinds, want exactly one of ai, kv, r2, secret, service, var", len(kinds))
+				rep.addf(file, at, "has %d kinds, want exactly one of ai, hyperdrive, kv, queue, r2, secret, service, var, version", len(kinds))
 				continue
 			}
 			checkTarget(c, rep, name, at, bindings[b])
@@ -67,6 +68,10 @@ func checkTarget(c *Contract, rep *report, worker, at string, b Binding) {
 		checkStore(c, rep, file, join(at, "kv"), b.KV, StoreKV)
 	case BindR2:
 		checkStore(c, rep, file, join(at, "r2"), b.R2, StoreR2)
+	case BindQueue:
+		checkStore(c, rep, file, join(at, "queue"), b.Queue, StoreQueue)
+	case BindHyperdrive:
+		checkStore(c, rep, file, join(at, "hyperdrive"), b.Hyperdrive, StoreHyperdrive)
 	case BindService:
 		if _, ok := c.Workers[b.Service]; !ok {
 			rep.addf(file, join(at, "service"), "names Worker %q, which workers.json does not have", b.Service)
@@ -106,53 +111,15 @@ func checkGateway(c *Contract, rep *report) {
 	}
 }
 
-func checkStores(c *Contract, rep *report) {
-	const file = "stores.json"
-	owner := map[string]string{}
-	for _, id := range sorted(c.Stores) {
-		s := c.Stores[id]
-		if s.Kind != StoreKV && s.Kind != StoreR2 {
-			rep.addf(file, join(id, "kind"), "is %q, want kv or r2", s.Kind)
-		}
-		if !bucketName.MatchString(s.Name) {
-			rep.addf(file, join(id, "name"), "is %q, want 3 to 63 lower-case letters, digits and dashes", s.Name)
-		}
-		key := string(s.Kind) + ":" + s.Name
-		if first, taken := owner[key]; taken {
-			rep.addf(file, join(id, "name"), "is the same %s as store %q", s.Kind, first)
-		}
-		owner[key] = id
-		checkLifecycle(rep, id, s)
-	}
-}
-
-func checkLifecycle(rep *report, id string, s Store) {
-	const file = "stores.json"
-	at := join(id, "lifecycle")
-	if s.Kind == StoreKV && len(s.Lifecycle) > 0 {
-		rep.addf(file, at, "a KV namespace has no lifecycle rules")
-	}
-	if s.Kind == StoreR2 && len(s.Lifecycle) == 0 {
-		rep.addf(file, at, "is missing: every bucket says what becomes of its objects")
-	}
-	for _, rule := range sorted(s.Lifecycle) {
-		r := s.Lifecycle[rule]
-		if r.DeleteAfterDays == 0 && r.InfrequentAccessAfterDays == 0 && r.AbortMultipartAfterDays == 0 {
-			rep.addf(file, join(at, rule), "does nothing: give it a number of days")
-		}
-		if r.DeleteAfterDays > 0 && r.InfrequentAccessAfterDays >= r.DeleteAfterDays {
-			rep.addf(file, join(at, rule), "moves objects at %d days, when they are deleted at %d", r.InfrequentAccessAfterDays, r.DeleteAfterDays)
-		}
-	}
-}
-
 func checkKeys(c *Contract, rep *report) {
 	const file = "keys.json"
 	spelt := map[string]string{}
 	for _, id := range sorted(c.Keys) {
 		f := c.Keys[id]
-		if _, ok := c.Stores[f.Store]; !ok {
+		if s, ok := c.Stores[f.Store]; !ok {
 			rep.addf(file, join(id, "store"), "names store %q, which stores.json does not have", f.Store)
+		} else if !s.Kind.HasKeys() {
+			rep.addf(file, join(id, "store"), "names store %q, which is of kind %s and has no keys", f.Store, s.Kind)
 		}
 		names := f.Holes()
 		if strings.ContainsAny(hole.ReplaceAllString(f.Format, ""), "{} ") || f.Format == "" {

@@ -72,28 +72,6 @@ func checkSigning(c *Contract, rep *report) {
 	}
 }
 
-func checkSLO(c *Contract, rep *report) {
-	const file = "slo.json"
-	for _, id := range sorted(c.SLO) {
-		o := c.SLO[id]
-		p, ok := c.HTTP.Paths[o.Probe.Path]
-		if !ok {
-			rep.addf(file, join(join(id, "probe"), "path"), "names %q, which is not a path of http.json", o.Probe.Path)
-		} else if !slices.Contains(p.Methods, o.Probe.Method) {
-			rep.addf(file, join(join(id, "probe"), "method"), "%s is not a method of %s in http.json", o.Probe.Method, o.Probe.Path)
-		}
-		if o.Quantile <= 0 || o.Quantile >= 1 {
-			rep.addf(file, join(id, "quantile"), "is %v, want between 0 and 1", o.Quantile)
-		}
-		if o.Confidence < 0.5 || o.Confidence >= 1 {
-			rep.addf(file, join(id, "confidence"), "is %v, want from 0.5 to below 1", o.Confidence)
-		}
-		if o.MaxMS == 0 {
-			rep.addf(file, join(id, "max_ms"), "is 0: nothing can keep that")
-		}
-	}
-}
-
 var (
 	hostname  = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 	accountID = regexp.MustCompile(`^[0-9a-f]{32}$`)

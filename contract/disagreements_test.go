@@ -3,9 +3,9 @@ package contract_test
 // disagreements spoils one fact at a time; want is the file and key that the error must name.
 var disagreements = map[string]struct{ file, old, new, want string }{
 	// form
-	"broken syntax":          {"slo.json", `"quantile": 0.90,`, `"quantile" 0.90,`, "line 4, column"},
-	"ends early":             {"slo.json", "\n}\n", "", "line 8, column 4: the file ends in the middle of a value"},
-	"more after the end":     {"slo.json", "\n}\n", "\n} {}", "line 9, column 4: more text after the end"},
+	"broken syntax":          {"prices.json", `"micro_credits_per_credit": 1000000`, `"micro_credits_per_credit" 1000000`, "line 4, column"},
+	"ends early":             {"prices.json", "\n}\n", "", "line 9, column 4: the file ends in the middle of a value"},
+	"more after the end":     {"prices.json", "\n}\n", "\n} {}", "line 10, column 4: more text after the end"},
 	"a repeated key":         {"workers.json", `"KEYS": { "kv": "keys", `, `"KEYS": { "kv": "keys", "kv": "keys", `, "auth-svc.bindings.KEYS.kv: is given twice"},
 	"a repeated path":        {"http.json", `"/auth/token": {`, `"/ready": {`, `paths["/ready"]: is given twice`},
 	"an unknown key":         {"stores.json", `"delete_after_days": 3`, `"delete_after_dayz": 3`, "artifacts.lifecycle.expire-tmp.delete_after_dayz: is not a key known here"},
@@ -19,7 +19,7 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"a number past all ints": {"auth.json", `"life_s": 3600`, `"life_s": 99999999999999999999`, "token.life_s: is 99999999999999999999, want"},
 	"null":                   {"http.json", `"credentials": true`, `"credentials": null`, "cors.credentials: is null, want a boolean"},
 	"a text for a list":      {"http.json", `"vary": [`, `"vary": "Origin", "x": [`, "cors.vary: is a string, want an array"},
-	"a huge exponent":        {"slo.json", `0.90`, `1e999`, "ai-binding.quantile: is 1e999"},
+	"a huge exponent":        {"slo.json", `0.90`, `1e999`, "latency.ai-binding.quantile: is 1e999"},
 
 	// workers.json
 	"a Worker's name":          {"workers.json", `"auth-svc": {`, `"Auth_Svc": {`, "Auth_Svc: is no Worker name"},
@@ -40,17 +40,39 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"a path to a lost Worker":  {"http.json", `"worker": "auth-svc"`, `"worker": "nobody"`, `paths["/.well-known/jwks.json"].worker: names Worker "nobody"`},
 
 	// stores.json and keys.json
-	"a kind of store":            {"stores.json", `"kind": "kv"`, `"kind": "d1"`, "keys.kind: is"},
+	"a kind of store":            {"stores.json", `"kind": "kv"`, `"kind": "d1"`, "billing.kind: is"},
 	"a store's name":             {"stores.json", "cognomega-keys", "Keys", "keys.name: is"},
 	"one bucket twice":           {"stores.json", "cognomega-uploads", "cognomega-prod", `uploads.name: is the same r2 as store "artifacts"`},
 	"a rule that does nothing":   {"stores.json", `"delete_after_days": 3 `, `"delete_after_days": 0 `, "artifacts.lifecycle.expire-tmp: does nothing"},
 	"moved after it is deleted":  {"stores.json", `"delete_after_days": 120`, `"delete_after_days": 60`, "artifacts.lifecycle.expire-logs: moves objects at 60 days"},
-	"a namespace with lifecycle": {"stores.json", `"kind": "kv",`, `"kind": "kv", "lifecycle": { "x": { "why": "w", "prefix": "", "delete_after_days": 1 } },`, "keys.lifecycle: a KV namespace has no"},
-	"a bucket without lifecycle": {"stores.json", `"kind": "kv"`, `"kind": "r2"`, "keys.lifecycle: is missing"},
+	"a namespace with lifecycle": {"stores.json", `"kind": "kv",`, `"kind": "kv", "lifecycle": { "x": { "why": "w", "prefix": "", "delete_after_days": 1 } },`, "billing.lifecycle: only a bucket has"},
+	"a bucket without lifecycle": {"stores.json", `"kind": "kv"`, `"kind": "r2"`, "billing.lifecycle: is missing"},
 	"a format in a lost store":   {"keys.json", `"store": "uploads"`, `"store": "files"`, `upload.store: names store "files"`},
 	"a hole in capitals":         {"keys.json", "{safe_email}", "{safeEmail}", "upload.format: is"},
 	"a hole twice":               {"keys.json", "{mm}", "{yyyy}", "upload.format: has a hole twice"},
 	"one key by two formats":     {"keys.json", `"store": "uploads", "format": "uploads/{yyyy}/{mm}/{dd}/{safe_email}/{uuid}-{name}"`, `"store": "artifacts", "format": "jobs/{job}/{file}"`, `upload.format: spells the same keys as "artifact"`},
+
+	"a format in a queue":     {"keys.json", `"store": "uploads"`, `"store": "usage-events"`, `upload.store: names store "usage-events", which is of kind queue and has no keys`},
+	"a database of no secret": {"stores.json", `"database_secret": "DATABASE_URL"`, `"database_secret": "postgres://u:p@h/d"`, "neon.database_secret: is"},
+	"a database without secret": {"stores.json", `,
+    "database_secret": "DATABASE_URL"`, ``, "neon.database_secret: is"},
+	"a database of a queue":     {"stores.json", `"name": "cognomega-usage-events"`, `"name": "cognomega-usage-events", "database_secret": "DATABASE_URL"`, "usage-events.database_secret: only a hyperdrive"},
+	"a queue to no queue":       {"workers.json", `"kv": "keys"`, `"queue": "keys"`, `auth-svc.bindings.KEYS.queue: names store "keys", which is of kind kv, want queue`},
+	"a database that is none":   {"workers.json", `"kv": "keys"`, `"hyperdrive": "keys"`, `auth-svc.bindings.KEYS.hyperdrive: names store "keys", which is of kind kv, want hyperdrive`},
+	"a version and a namespace": {"workers.json", `"kv": "keys"`, `"kv": "keys", "version": true`, "auth-svc.bindings.KEYS: has 2 kinds"},
+
+	// consumers and crons
+	"a consumer of no queue":        consuming(`"keys": { "why": "w", "batch": 1, "wait_ms": 1, "retries": 1 }`, `consumes.keys: names store "keys", which is of kind kv, want queue`),
+	"a batch of none":               consuming(`"usage-events": { "why": "w", "batch": 0, "wait_ms": 1, "retries": 1 }`, "consumes.usage-events.batch: is 0, want from 1 to 100"),
+	"a batch beyond the limit":      consuming(`"usage-events": { "why": "w", "batch": 101, "wait_ms": 1, "retries": 1 }`, "consumes.usage-events.batch: is 101"),
+	"a wait beyond the limit":       consuming(`"usage-events": { "why": "w", "batch": 1, "wait_ms": 60001, "retries": 1 }`, "consumes.usage-events.wait_ms: is 60001"),
+	"no retries":                    consuming(`"usage-events": { "why": "w", "batch": 1, "wait_ms": 1, "retries": 0 }`, "consumes.usage-events.retries: is 0"),
+	"a delay of more than a day":    consuming(`"usage-events": { "why": "w", "batch": 1, "wait_ms": 1, "retries": 1, "retry_delay_s": 86401 }`, "consumes.usage-events.retry_delay_s: is 86401"),
+	"more consumers than there are": consuming(`"usage-events": { "why": "w", "batch": 1, "wait_ms": 1, "retries": 1, "max_concurrency": 251 }`, "consumes.usage-events.max_concurrency: is 251"),
+	"a consumer without a why":      consuming(`"usage-events": { "batch": 1, "wait_ms": 1, "retries": 1 }`, "consumes.usage-events.why: is missing"),
+	"dead letters to itself":        consuming(`"usage-events": { "why": "w", "batch": 1, "wait_ms": 1, "retries": 1, "dead_letter": "usage-events" }`, "consumes.usage-events.dead_letter: is the queue itself"),
+	"dead letters to a bucket":      consuming(`"usage-events": { "why": "w", "batch": 1, "wait_ms": 1, "retries": 1, "dead_letter": "uploads" }`, `consumes.usage-events.dead_letter: names store "uploads"`),
+	"a time that is none":           {"workers.json", `"entry": "workers/orchestrator-svc`, `"crons": { "every minute": { "why": "w" } }, "entry": "workers/orchestrator-svc`, `orchestrator-svc.crons["every minute"]: is no time`},
 
 	// http.json
 	"a wildcard method":        {"http.json", `"methods": ["GET", "HEAD"`, `"methods": ["*", "HEAD"`, "cors.methods[0]: is"},
@@ -95,11 +117,26 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"one slot":                {"auth.json", `"a": { "why": "The names that were there`, `"c": { "why": "The names that were there`, "signing.slots: are 2, want two, and one of them named a"},
 
 	// slo.json and envs.json
-	"a probe of nothing":        {"slo.json", `"/api/ai/binding"`, `"/api/nothing"`, `ai-binding.probe.path: names "/api/nothing"`},
-	"a probe's method":          {"slo.json", `"GET"`, `"PUT"`, "ai-binding.probe.method: PUT is not a method"},
-	"a quantile of one":         {"slo.json", `0.90`, `1`, "ai-binding.quantile: is 1"},
-	"no confidence":             {"slo.json", `0.95`, `0.2`, "ai-binding.confidence: is 0.2"},
-	"an instant promise":        {"slo.json", `"max_ms": 150`, `"max_ms": 0`, "ai-binding.max_ms: is 0"},
+	"a probe of nothing":        {"slo.json", `"/api/ai/binding"`, `"/api/nothing"`, `latency.ai-binding.probe.path: names "/api/nothing"`},
+	"a probe's method":          {"slo.json", `"GET"`, `"PUT"`, "latency.ai-binding.probe.method: PUT is not a method"},
+	"a quantile of one":         {"slo.json", `0.90`, `1`, "latency.ai-binding.quantile: is 1"},
+	"no confidence":             {"slo.json", `0.95`, `0.2`, "latency.ai-binding.confidence: is 0.2"},
+	"an instant promise":        {"slo.json", `"max_ms": 150`, `"max_ms": 0`, "latency.ai-binding.max_ms: is 0"},
+	"a flow of no kind":         {"slo.json", `"kind": "drain"`, `"kind": "ebb"`, "flow.usage-drain.kind: is"},
+	"a drain of a namespace":    {"slo.json", `"store": "usage-events"`, `"store": "billing"`, `flow.usage-drain.store: names store "billing", which is of kind kv, want queue`},
+	"an empty burst":            {"slo.json", `"messages": 20000`, `"messages": 0`, "flow.usage-drain.messages: is 0"},
+	"agreement of a queue":      {"slo.json", `"store": "billing"`, `"store": "usage-events"`, `flow.credits-agree.store: names store "usage-events", which is of kind queue, want kv`},
+	"agreement of messages":     {"slo.json", `"store": "billing",`, `"store": "billing", "messages": 1,`, "flow.credits-agree.messages: only a drain"},
+	"a drain in no time":        {"slo.json", `"max_s": 120`, `"max_s": 0`, "flow.usage-drain.max_s: is 0"},
+	"one name, two promises":    {"slo.json", `"usage-drain": {`, `"ai-binding": {`, "flow.ai-binding: is the name of a latency objective too"},
+	"pressure on a namespace":   {"slo.json", `"queue": "usage-events"`, `"queue": "billing"`, `pressure.queue: names store "billing"`},
+	"no backlog at all":         {"slo.json", `"max_backlog_messages": 100000`, `"max_backlog_messages": 0`, "pressure.max_backlog_messages: is 0"},
+	"no lag at all":             {"slo.json", `"max_lag_s": 120`, `"max_lag_s": 0`, "pressure.max_lag_s: is 0"},
+	"readings that never count": {"slo.json", `"max_stale_s": 90`, `"max_stale_s": 0`, "pressure.max_stale_s: is 0"},
+	"back at once":              {"slo.json", `"retry_after_s": 15`, `"retry_after_s": 0`, "pressure.retry_after_s: is 0"},
+	"another micro":             {"prices.json", `1000000`, `1000`, "unit.micro_credits_per_credit: is 1000"},
+	"all for nothing":           {"prices.json", `50000`, `0`, "tokens.micro_credits_per_1k: is 0"},
+	"a fraction of a micro":     {"prices.json", `50000`, `50001`, "tokens.micro_credits_per_1k: is 50001"},
 	"no local environment":      {"envs.json", `"local": {`, `"dev": {`, "has no local environment"},
 	"one hostname, two owners":  {"envs.json", `"hostname": "api.staging.cognomega.com"`, `"hostname": "api.cognomega.com"`, "staging.hostname: api.cognomega.com already belongs to production"},
 	"a hostname in capitals":    {"envs.json", `"hostname": "api.cognomega.com"`, `"hostname": "API.cognomega.com"`, "production.hostname:"},
@@ -114,4 +151,10 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"the null origin":           {"envs.json", `"origins": ["https://app.cognomega.com"`, `"origins": ["null"`, `production.origins[0]: "null" is no exact origin`},
 	"an origin in the clear":    {"envs.json", `"origins": ["https://app.cognomega.com"`, `"origins": ["http://app.cognomega.com"`, "production.origins[0]: http://app.cognomega.com is not https"},
 	"an origin twice":           {"envs.json", `["https://app.cognomega.com", "https://www.cognomega.com"`, `["https://app.cognomega.com", "https://app.cognomega.com"`, "production.origins[1]: https://app.cognomega.com is listed twice"},
+}
+
+// consuming gives a Worker consumers that are as wanted or not.
+func consuming(consumers, want string) struct{ file, old, new, want string } {
+	const entry = `"entry": "workers/orchestrator-svc`
+	return struct{ file, old, new, want string }{"workers.json", entry, `"consumes": { ` + consumers + ` }, ` + entry, "orchestrator-svc." + want}
 }

@@ -37,6 +37,7 @@ func LoadFS(fsys fs.FS) (*Contract, error) {
 		fmt.Fprintf(sum, "%s\x00%d\x00%s", s.file, canonical.Len(), canonical.Bytes())
 	}
 	strangers(fsys, subjects, &rep)
+	c.SLO, c.Flow, c.Pressure = c.slo.Latency, c.slo.Flow, c.slo.Pressure
 	// Cross-checks on half-read values would only repeat what is known already.
 	if rep.err() == nil {
 		check(&c, &rep)
@@ -57,7 +58,7 @@ type subject struct {
 func (c *Contract) subjects() []subject {
 	return []subject{
 		{"auth.json", &c.Auth}, {"envs.json", &c.Envs}, {"http.json", &c.HTTP}, {"keys.json", &c.Keys},
-		{"slo.json", &c.SLO}, {"stores.json", &c.Stores}, {"workers.json", &c.Workers},
+		{"prices.json", &c.Prices}, {"slo.json", &c.slo}, {"stores.json", &c.Stores}, {"workers.json", &c.Workers},
 	}
 }
 

@@ -85,6 +85,43 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+// A queue has one consumer, and dead letters have one too: both are said of two entries together.
+func TestConsumersAreHeldAgainstEachOther(t *testing.T) {
+	t.Parallel()
+	const auth, orchestrator = `"entry": "workers/auth-svc`, `"entry": "workers/orchestrator-svc`
+	consumes := func(queue, more string) string {
+		return `"consumes": { "` + queue + `": { "why": "w", "batch": 1, "wait_ms": 1, "retries": 1` + more + ` } }, `
+	}
+	tests := map[string]struct{ auth, orchestrator, want string }{
+		"one consumer each":              {consumes("spare", ""), consumes("spare-dead", ""), ""},
+		"two consumers of a queue":       {consumes("spare", ""), consumes("spare", ""), "orchestrator-svc.consumes.spare: auth-svc takes this queue's messages already"},
+		"dead letters that are kept":     {consumes("spare", `, "dead_letter": "spare-dead"`), consumes("spare-dead", ""), ""},
+		"dead letters that nobody takes": {consumes("spare", `, "dead_letter": "spare-dead"`), "", `auth-svc.consumes.spare.dead_letter: nobody takes the messages of "spare-dead"`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fsys := files(t)
+			edit(t, fsys, "stores.json", `"keys": {`, `"spare": { "why": "w", "kind": "queue", "name": "spare" }, "spare-dead": { "why": "w", "kind": "queue", "name": "spare-dead" }, "keys": {`)
+			edit(t, fsys, "workers.json", auth, tt.auth+auth)
+			edit(t, fsys, "workers.json", orchestrator, tt.orchestrator+orchestrator)
+			c, err := contract.LoadFS(fsys)
+			if tt.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if worker, how, ok := c.ConsumerOf("spare"); !ok || worker != "auth-svc" || how.Batch != 1 {
+					t.Errorf("spare is consumed by %q, %+v", worker, how)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestLoadGathersEveryProblem(t *testing.T) {
 	t.Parallel()
 	fsys := files(t)

@@ -15,8 +15,13 @@ type Contract struct {
 	HTTP    HTTP
 	Auth    Auth
 	SLO     map[string]Objective
-	Envs    map[string]Env
+	Flow    map[string]Flow
+	// Pressure says when work that can wait is turned away.
+	Pressure Pressure
+	Prices   Prices
+	Envs     map[string]Env
 
+	slo    sloFile
 	digest string
 }
 
@@ -31,6 +36,9 @@ type Worker struct {
 	CompatibilityDate  string             `json:"compatibility_date"`
 	CompatibilityFlags []string           `json:"compatibility_flags,omitempty"`
 	Bindings           map[string]Binding `json:"bindings"`
+
+	Consumes map[string]Consumer `json:"consumes,omitempty"` // by store of kind queue
+	Crons    map[string]Cron     `json:"crons,omitempty"`    // by expression, in UTC
 }
 
 // Binding is one member of a Worker's env. Exactly one of its kinds is set.
@@ -38,11 +46,15 @@ type Binding struct {
 	Why      string `json:"why"`
 	KV       string `json:"kv,omitempty"`      // a store of kind kv
 	R2       string `json:"r2,omitempty"`      // a store of kind r2
+	Queue    string `json:"queue,omitempty"`   // a store of kind queue, to send to
 	Service  string `json:"service,omitempty"` // another Worker
 	Var      string `json:"var,omitempty"`     // a setting of the environment, as plain text
 	AI       bool   `json:"ai,omitempty"`
+	Version  bool   `json:"version,omitempty"`  // which version of the Worker runs
 	Secret   bool   `json:"secret,omitempty"`   // the value is given at deploy time under the binding's own name
 	Optional bool   `json:"optional,omitempty"` // of a secret: without a value there is no binding
+
+	Hyperdrive string `json:"hyperdrive,omitempty"` // a store of kind hyperdrive
 }
 
 // BindingKind names what a binding is.
@@ -56,6 +68,10 @@ const (
 	BindVar     BindingKind = "var"
 	BindAI      BindingKind = "ai"
 	BindSecret  BindingKind = "secret"
+
+	BindQueue      BindingKind = "queue"
+	BindHyperdrive BindingKind = "hyperdrive"
+	BindVersion    BindingKind = "version"
 )
 
 // kinds lists the kinds that b sets; a checked contract has exactly one.
@@ -67,6 +83,7 @@ func (b Binding) kinds() []BindingKind {
 	}{
 		{BindKV, b.KV != ""}, {BindR2, b.R2 != ""}, {BindService, b.Service != ""},
 		{BindVar, b.Var != ""}, {BindAI, b.AI}, {BindSecret, b.Secret},
+		{BindQueue, b.Queue != ""}, {BindHyperdrive, b.Hyperdrive != ""}, {BindVersion, b.Version},
 	} {
 		if k.is {
 			set = append(set, k.kind)
@@ -81,40 +98,6 @@ func (b Binding) Kind() BindingKind {
 		return k[0]
 	}
 	return ""
-}
-
-// StoreKind names what a store is.
-type StoreKind string
-
-// The kinds of store.
-const (
-	StoreKV StoreKind = "kv"
-	StoreR2 StoreKind = "r2"
-)
-
-// MaxKeyBytes is the longest key Cloudflare takes, by kind of store.
-func (k StoreKind) MaxKeyBytes() int {
-	if k == StoreR2 {
-		return 1024
-	}
-	return 512
-}
-
-// Store is a KV namespace or an R2 bucket.
-type Store struct {
-	Why       string                   `json:"why"`
-	Kind      StoreKind                `json:"kind"`
-	Name      string                   `json:"name"`                // the namespace's title or the bucket's name
-	Lifecycle map[string]LifecycleRule `json:"lifecycle,omitempty"` // of an R2 bucket, by rule id
-}
-
-// LifecycleRule says what becomes of a bucket's objects; 0 days means never.
-type LifecycleRule struct {
-	Why                       string `json:"why"`
-	Prefix                    string `json:"prefix"`
-	DeleteAfterDays           int    `json:"delete_after_days,omitempty"`
-	InfrequentAccessAfterDays int    `json:"infrequent_access_after_days,omitempty"`
-	AbortMultipartAfterDays   int    `json:"abort_multipart_after_days,omitempty"`
 }
 
 // HTTP is the public surface: which path goes where, and what the gateway enforces.
@@ -192,21 +175,6 @@ func (c *Contract) Gateway() string {
 		}
 	}
 	return ""
-}
-
-// Objective is a promise about latency, proved by probing a path.
-type Objective struct {
-	Why        string  `json:"why"`
-	Quantile   float64 `json:"quantile"`
-	MaxMS      int     `json:"max_ms"`
-	Probe      Probe   `json:"probe"`
-	Confidence float64 `json:"confidence"`
-}
-
-// Probe is the request that measures an objective.
-type Probe struct {
-	Path   string `json:"path"`
-	Method string `json:"method"`
 }
 
 // Env is what varies by environment.

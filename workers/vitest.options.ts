@@ -7,6 +7,10 @@ const compatibilityDate = "2026-11-01";
 
 interface Binding {
   readonly kv?: string;
+  readonly r2?: string;
+  readonly queue?: string;
+  readonly hyperdrive?: string;
+  readonly version?: boolean;
   readonly service?: string;
   readonly var?: string;
   readonly ai?: boolean;
@@ -15,7 +19,22 @@ interface Binding {
 }
 
 const contract = (subject: string) => JSON.parse(readFileSync(new URL(`../contract/${subject}.json`, import.meta.url), "utf8"));
-const workers: Record<string, { bindings: Record<string, Binding> }> = contract("workers");
+interface Consumer {
+  readonly batch: number;
+  readonly wait_ms: number;
+  readonly retries: number;
+  readonly retry_delay_s?: number;
+  readonly max_concurrency?: number;
+  readonly dead_letter?: string;
+}
+
+interface Worker {
+  readonly bindings: Record<string, Binding>;
+  readonly consumes?: Record<string, Consumer>;
+}
+
+const workers: Record<string, Worker> = contract("workers");
+const stores: Record<string, { name: string }> = contract("stores");
 const local = contract("envs").local;
 
 export const workerNames = Object.keys(workers);
@@ -38,6 +57,12 @@ const fixture = {
   TEST_PRIVATE_JWK: JSON.stringify({ ...privateKey.export({ format: "jwk" }), kid }),
 };
 
+/**
+ * The database of every Hyperdrive binding: the one that TEST_DATABASE_URL names. Without it the bindings are there and nothing
+ * answers behind them, as when the database is down.
+ */
+const database = process.env.TEST_DATABASE_URL ?? "postgres://nobody:nothing@127.0.0.1:9/none";
+
 /** The runtime's options for the tests of one Worker: the Worker, the services behind it, and a double of the model. */
 export function options(name: string) {
   const own = bindings(workers[name]?.bindings ?? { KEYS: { kv: "keys" } });
@@ -46,27 +71,61 @@ export function options(name: string) {
     compatibilityDate,
     ...own,
     bindings: { ...own.bindings, ...fixture },
+    queueConsumers: consumers(workers[name]),
     outboundService: "internet-double",
     workers: [...services.map(service), aiDouble, internetDouble],
   };
 }
 
-function bindings(declared: Record<string, Binding>) {
-  const made = {
-    bindings: {} as Record<string, string>,
-    kvNamespaces: {} as Record<string, string>,
-    serviceBindings: {} as Record<string, string>,
-  };
+/** What the runtime takes for a Worker's bindings. */
+interface Made {
+  bindings: Record<string, string>;
+  kvNamespaces: Record<string, string>;
+  r2Buckets: Record<string, string>;
+  queueProducers: Record<string, string>;
+  hyperdrives: Record<string, string>;
+  serviceBindings: Record<string, string>;
+  versionMetadata?: string;
+}
+
+/** Where a binding goes, by the member that says its kind. */
+const place: Record<string, (made: Made, name: string, binding: Binding) => void> = {
+  kv: (made, name, binding) => Object.assign(made.kvNamespaces, { [name]: binding.kv }),
+  r2: (made, name, binding) => Object.assign(made.r2Buckets, { [name]: binding.r2 }),
+  queue: (made, name, binding) => Object.assign(made.queueProducers, { [name]: queueName(binding.queue as string) }),
+  hyperdrive: (made, name) => Object.assign(made.hyperdrives, { [name]: database }),
+  service: (made, name, binding) => Object.assign(made.serviceBindings, { [name]: binding.service }),
+  ai: (made, name) => Object.assign(made.serviceBindings, { [name]: "ai-double" }),
+  var: (made, name, binding) => Object.assign(made.bindings, { [name]: settings[binding.var as string] }),
+  version: (made, name) => Object.assign(made, { versionMetadata: name }),
+  secret: (made, name, binding) => binding.optional !== true && Object.assign(made.bindings, { [name]: secrets[name] }),
+};
+
+function bindings(declared: Record<string, Binding>): Made {
+  const made: Made = { bindings: {}, kvNamespaces: {}, r2Buckets: {}, queueProducers: {}, hyperdrives: {}, serviceBindings: {} };
   for (const [name, binding] of Object.entries(declared)) {
-    if (binding.kv !== undefined) {
-      made.kvNamespaces[name] = binding.kv;
-    } else if (binding.service !== undefined || binding.ai === true) {
-      made.serviceBindings[name] = binding.service ?? "ai-double";
-    } else if (binding.var !== undefined) {
-      made.bindings[name] = settings[binding.var] as string;
-    } else if (binding.optional !== true) {
-      made.bindings[name] = secrets[name] as string;
+    const kind = Object.keys(binding).find((member) => member in place);
+    if (kind === undefined) {
+      throw new Error(`binding ${name} is of a kind that tests do not know`);
     }
+    place[kind]?.(made, name, binding);
+  }
+  return made;
+}
+
+const queueName = (store: string) => stores[store]?.name as string;
+
+/** How a Worker takes messages, as the runtime says it: times in seconds. */
+function consumers(worker: Worker | undefined) {
+  const made: Record<string, object> = {};
+  for (const [queue, how] of Object.entries(worker?.consumes ?? {})) {
+    made[queueName(queue)] = {
+      maxBatchSize: how.batch,
+      maxBatchTimeout: how.wait_ms / 1000,
+      maxRetries: how.retries,
+      retryDelay: how.retry_delay_s ?? 0,
+      ...(how.dead_letter === undefined ? {} : { deadLetterQueue: queueName(how.dead_letter) }),
+    };
   }
   return made;
 }
@@ -81,7 +140,14 @@ function service(name: string) {
     external: ["cloudflare:*"],
   });
   const script = outputFiles[0]?.text as string;
-  return { name, modules: true as const, script, compatibilityDate, ...bindings(workers[name]?.bindings ?? {}) };
+  return {
+    name,
+    modules: true as const,
+    script,
+    compatibilityDate,
+    ...bindings(workers[name]?.bindings ?? {}),
+    queueConsumers: consumers(workers[name]),
+  };
 }
 
 /** Answers as Workers AI does, repeating the prompt; "stall" never answers and "fail" throws. */

@@ -43,6 +43,12 @@ func newBed(t *testing.T) *bed {
 		t.Fatal(err)
 	}
 	b.id("kv", "POST", "/storage/kv/namespaces", object{"title": "cognomega-keys"})
+	b.id("billing", "POST", "/storage/kv/namespaces", object{"title": "cognomega-billing"})
+	b.id("usage", "POST", "/queues", object{"queue_name": "cognomega-usage-events"})
+	b.id("usage-dlq", "POST", "/queues", object{"queue_name": "cognomega-usage-events-dlq"})
+	b.id("ledger", "POST", "/hyperdrive/configs", object{"name": "cognomega-neon", "caching": object{"disabled": true}, "origin": object{
+		"scheme": "postgres", "host": "ledger.example.test", "port": 5432, "database": "ledger", "user": "edge", "password": plantedPassword,
+	}})
 	for bucket, rules := range declaredLifecycle() {
 		b.account("POST", "/r2/buckets", object{"name": bucket})
 		b.account("PUT", "/r2/buckets/"+bucket+"/lifecycle", object{"rules": rules})

@@ -1,10 +1,12 @@
 package snapshot
 
 import (
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/cognomega/edge/contract"
+	"github.com/cognomega/edge/internal/cfapi"
 	"github.com/cognomega/edge/internal/fault"
 )
 
@@ -13,6 +15,7 @@ const (
 	discardAddress = "100::" // nothing answers there: without its Worker the hostname serves nothing
 	automaticTTL   = 1
 	daySeconds     = 24 * 60 * 60
+	keptDays       = 4                              // a queue keeps a message so long
 	defaultRule    = "Default Multipart Abort Rule" // of every new bucket
 )
 
@@ -40,6 +43,10 @@ func Declared(c *contract.Contract, env string, at time.Time) (*Snapshot, error)
 			if len(store.Lifecycle) == 0 { // else the deployment replaces Cloudflare's
 				s.optional[under(under(under(secBuckets, store.Name), "lifecycle"), defaultRule)] = tree(Rule{Enabled: true, AbortMultipart: afterDays(7)})
 			}
+		case contract.StoreQueue:
+			s.Content.Queues[store.Name] = Queue{RetentionS: keptDays * daySeconds, Consumers: declaredConsumers(c, name)}
+		case contract.StoreHyperdrive:
+			s.Content.Hyperdrives[store.Name] = Hyperdrive{Caching: Fields{"disabled": true}}
 		default:
 			return nil, fault.New(fault.Unsupported, "store %q is of kind %q, which snapshots do not know", name, store.Kind)
 		}
@@ -56,6 +63,7 @@ func (s *Snapshot) declare(c *contract.Contract, e contract.Env, name string, w 
 	out := Worker{
 		Serving: []Share{{Percentage: 100}}, Bindings: map[string]Fields{}, Secrets: []string{},
 		CompatibilityDate: w.CompatibilityDate, CompatibilityFlags: sorted(w.CompatibilityFlags),
+		Crons:         slices.Sorted(maps.Keys(w.Crons)),
 		Observability: Fields{"enabled": true, "logs": map[string]any{"enabled": true, "invocation_logs": true}},
 	}
 	for binding, b := range w.Bindings {
@@ -86,6 +94,12 @@ func declaredBinding(c *contract.Contract, e contract.Env, name string, b contra
 		return Fields{"type": "kv_namespace", "namespace": c.Stores[b.KV].Name}, nil
 	case contract.BindR2:
 		return Fields{"type": "r2_bucket", "bucket_name": c.Stores[b.R2].Name}, nil
+	case contract.BindQueue:
+		return Fields{"type": "queue", "queue_name": c.Stores[b.Queue].Name}, nil
+	case contract.BindHyperdrive:
+		return Fields{"type": "hyperdrive", "config": c.Stores[b.Hyperdrive].Name}, nil
+	case contract.BindVersion:
+		return Fields{"type": "version_metadata"}, nil
 	case contract.BindService:
 		return Fields{"type": "service", "service": b.Service}, nil
 	case contract.BindVar:
@@ -99,6 +113,26 @@ func declaredBinding(c *contract.Contract, e contract.Env, name string, b contra
 	default:
 		return nil, fault.New(fault.Unsupported, "binding %q is of kind %q, which snapshots do not know", name, kind)
 	}
+}
+
+// declaredConsumers are none or one: what takes a queue's messages.
+func declaredConsumers(c *contract.Contract, queue string) map[string]Consumer {
+	out := map[string]Consumer{}
+	worker, how, ok := c.ConsumerOf(queue)
+	if !ok {
+		return out
+	}
+	consumer := Consumer{Type: "worker", Settings: cfapi.ConsumerSettings{
+		BatchSize: &how.Batch, MaxWaitMS: &how.WaitMS, MaxRetries: &how.Retries, RetryDelaySeconds: &how.RetryDelayS,
+	}}
+	if how.MaxConcurrency > 0 {
+		consumer.Settings.MaxConcurrency = &how.MaxConcurrency
+	}
+	if how.DeadLetter != "" {
+		consumer.DeadLetterQueue = c.Stores[how.DeadLetter].Name
+	}
+	out[worker] = consumer
+	return out
 }
 
 func declaredRules(rules map[string]contract.LifecycleRule) map[string]Rule {

@@ -15,13 +15,16 @@ func identity(field string) bool {
 
 // unsaid is true for fields that the contract leaves to the account or to the build.
 func unsaid(field string) bool {
-	return identity(field) || slices.Contains([]string{"etag", "bundle", "location"}, field)
+	return identity(field) || slices.Contains([]string{"etag", "bundle", "location", "origin"}, field)
 }
 
 // excuse is why two values may differ, empty when they may not.
 func (d *differ) excuse(at place, a, b any) string {
 	if !at.isValue() && !at.holdsNames() && identity(at.field()) && d.a.Account != d.b.Account {
 		return "every account gives out its own"
+	}
+	if d.env && at.ofDatabase() {
+		return "every environment has its own database"
 	}
 	textA, isText := a.(string)
 	textB, too := b.(string)

@@ -75,6 +75,26 @@ func TestEveryAccountHasItsOwnIDs(t *testing.T) {
 	}
 }
 
+func TestEveryEnvironmentHasItsOwnDatabase(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	a := b.collect()
+	b.account("PATCH", "/hyperdrive/configs/"+b.ids["ledger"], object{"origin": object{"host": "other.example.test", "port": 6432, "password": plantedPassword}})
+	moved := "changed hyperdrives.cognomega-neon.origin.host: ledger.example.test, other.example.test"
+	if d := snapshot.Diff(a, b.collect(), nil); !slices.Contains(lines(d.Changes), moved) {
+		t.Errorf("in one environment a database that moved is drift: %q", lines(d.Changes))
+	}
+	target := b.target()
+	target.Env = "staging"
+	other, err := snapshot.Collect(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := snapshot.Diff(a, other, nil); !slices.Contains(lines(d.Expected), moved) {
+		t.Errorf("between environments it is expected: %q, changes %q", lines(d.Expected), lines(d.Changes))
+	}
+}
+
 func TestWhatIsAccepted(t *testing.T) {
 	t.Parallel()
 	b := newBed(t).enrich()

@@ -102,10 +102,10 @@ func TestWhatIsNoSnapshot(t *testing.T) {
 		"text":             {"hello", fault.Invalid, "not a snapshot"},
 		"another document": {`{"schema":"cogctl/routes.capture/v1"}`, fault.Invalid, "routes.capture"},
 		"nothing in it":    {`{"schema":"cogctl/env.snapshot/v1"}`, fault.Invalid, "section workers is missing"},
-		"a section less":   {strings.Replace(good, `"queues": {},`, "", 1), fault.Invalid, "section queues is missing"},
-		"a field more":     {strings.Replace(good, `"queues": {},`, `"queues": {}, "caches": {},`, 1), fault.Invalid, "caches"},
-		"a key twice":      {strings.Replace(good, `"queues": {},`, `"queues": {}, "queues": {},`, 1), fault.Finding, "twice"},
-		"other spelling":   {strings.Replace(good, `"queues": {},`, `"QUEUES": {},`, 1), fault.Finding, "another form"},
+		"a section less":   {strings.Replace(good, `"custom_domains": {},`, "", 1), fault.Invalid, "section custom_domains is missing"},
+		"a field more":     {strings.Replace(good, `"custom_domains": {},`, `"custom_domains": {}, "caches": {},`, 1), fault.Invalid, "caches"},
+		"a key twice":      {strings.Replace(good, `"custom_domains": {},`, `"custom_domains": {}, "custom_domains": {},`, 1), fault.Finding, "twice"},
+		"other spelling":   {strings.Replace(good, `"custom_domains": {},`, `"CUSTOM_DOMAINS": {},`, 1), fault.Finding, "another form"},
 		"other route":      {strings.Replace(good, `"worker": "cognomega-api"`, `"worker": "auth-svc"`, 1), fault.Finding, "was changed"},
 	}
 	for name, tt := range tests {

@@ -45,6 +45,11 @@ func (p place) isValue() bool {
 	return len(p.keys) > 4 && p.keys[0] == secWorkers && p.keys[2] == "bindings" && p.keys[4] == "json"
 }
 
+// ofDatabase is true for where a Hyperdrive configuration finds its database.
+func (p place) ofDatabase() bool {
+	return len(p.keys) > 3 && p.keys[0] == secHyperdrives && p.keys[2] == "origin"
+}
+
 // bare are the keys that a path holds as they are; others are quoted: routes["api.example.com/*"].worker.
 var bare = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 

@@ -49,6 +49,12 @@ func shared(c *contract.Contract) []byte {
 	constant(&b, "FORWARD_HEADERS", "The only request headers that a service sees, in lower case.", lower(c.HTTP.Forward.Headers))
 	constant(&b, "AUTH", "How callers prove who they are; times in seconds.", authOf(c.Auth))
 	constant(&b, "KEYS", "How stored keys are spelt.", keysOf(c))
+	constant(&b, "PRICES", "What usage costs, in whole micro-credits.", map[string]int{
+		"microPerCredit": c.Prices.Unit.MicroCreditsPerCredit, "microPer1kTokens": c.Prices.Tokens.MicroCreditsPer1K,
+	})
+	constant(&b, "QUEUES", "Every queue, and how its messages are taken.", queuesOf(c))
+	constant(&b, "PRESSURE", "When work that can wait is turned away; times in seconds.", pressureOf(c.Pressure))
+	constant(&b, "FLOW", "What is promised of work behind the requests, in seconds.", flowOf(c.Flow))
 	constant(&b, "PATHS", "Every public path and who answers it.", pathsOf(c))
 	constant(&b, "ROUTES", "The public routes that each Worker must answer.", routesOf(c))
 	return b.Bytes()
@@ -114,6 +120,52 @@ func keysOf(c *contract.Contract) map[string]tsKey {
 		keys[name] = tsKey{f.Store, f.Format, f.Separators(), c.Stores[f.Store].Kind.MaxKeyBytes()}
 	}
 	return keys
+}
+
+type tsQueue struct {
+	Name        string  `json:"name"`
+	Consumer    *string `json:"consumer"`   // the Worker that takes the messages, or null when none does
+	DeadLetter  *string `json:"deadLetter"` // the queue's name, or null
+	Batch       int     `json:"batch"`
+	Retries     int     `json:"retries"`
+	RetryDelayS int     `json:"retryDelay"`
+}
+
+func queuesOf(c *contract.Contract) map[string]tsQueue {
+	queues := map[string]tsQueue{}
+	for id, s := range c.Stores {
+		if s.Kind != contract.StoreQueue {
+			continue
+		}
+		out := tsQueue{Name: s.Name}
+		if worker, how, ok := c.ConsumerOf(id); ok {
+			out.Consumer, out.Batch, out.Retries, out.RetryDelayS = &worker, how.Batch, how.Retries, how.RetryDelayS
+			if how.DeadLetter != "" {
+				name := c.Stores[how.DeadLetter].Name
+				out.DeadLetter = &name
+			}
+		}
+		queues[id] = out
+	}
+	return queues
+}
+
+func pressureOf(p contract.Pressure) any {
+	return struct {
+		Queue      string `json:"queue"`
+		MaxBacklog int    `json:"maxBacklog"`
+		MaxLag     int    `json:"maxLag"`
+		MaxStale   int    `json:"maxStale"`
+		RetryAfter int    `json:"retryAfter"`
+	}{p.Queue, p.MaxBacklog, p.MaxLagS, p.MaxStaleS, p.RetryAfterS}
+}
+
+func flowOf(flow map[string]contract.Flow) map[string]int {
+	bounds := map[string]int{}
+	for id, f := range flow {
+		bounds[id] = f.MaxS
+	}
+	return bounds
 }
 
 func pathsOf(c *contract.Contract) map[string]tsPath {
@@ -187,4 +239,5 @@ func env(w contract.Worker) []byte {
 var types = map[contract.BindingKind]string{
 	contract.BindAI: "Ai", contract.BindKV: "KVNamespace", contract.BindR2: "R2Bucket",
 	contract.BindSecret: "string", contract.BindService: "Fetcher", contract.BindVar: "string",
+	contract.BindQueue: "Queue", contract.BindHyperdrive: "Hyperdrive", contract.BindVersion: "WorkerVersionMetadata",
 }

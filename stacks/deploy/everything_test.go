@@ -13,9 +13,7 @@ func everything() platform.Spec {
 		Namespaces: map[string]string{"keys": "test-keys"},
 		Buckets:    map[string]platform.Bucket{"uploads": {Name: "test-uploads", Rules: []sdk.LifecycleRule{{ID: "tmp", Prefix: "tmp/", ExpireDays: 3}}}},
 		Queues:     map[string]string{"events": "test-events", "dead": "test-dead"},
-		Hyperdrives: map[string]platform.Hyperdrive{"db": {
-			Name: "test-db", Scheme: "postgres", Host: "db.example.test", Port: 5432, Database: "app", User: "app", PasswordSecret: "DB_PASSWORD",
-		}},
+		Hyperdrives: map[string]platform.Hyperdrive{"db": {Name: "test-db", URLSecret: "DATABASE_URL"}},
 		Workers: map[string]platform.Worker{
 			"gateway": {Public: true, CompatibilityDate: "2026-11-01", Bindings: []platform.Binding{
 				{Name: "KEYS", Kind: "kv", Ref: "keys"}, {Name: "WRITER", Kind: "service", Ref: "writer"},
@@ -43,6 +41,6 @@ func inputs(spec platform.Spec) platform.Inputs {
 		bundles[name] = platform.Bundle{MainModule: "worker.js", Modules: map[string]platform.Module{"worker.js": {Content: code + name}}}
 	}
 	return platform.Inputs{AccountID: account, Spec: spec, Bundles: bundles, Secrets: map[string]string{
-		"ADMIN_API_KEY": "correct-horse-battery", "DB_PASSWORD": "hunter2-hunter2",
+		"ADMIN_API_KEY": "correct-horse-battery", "DATABASE_URL": "postgres://app:hunter2-hunter2@db.example.test/app",
 	}}
 }

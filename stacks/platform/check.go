@@ -35,8 +35,11 @@ func (in Inputs) check() error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.Spec.Hyperdrives)) {
-		if secret := in.Spec.Hyperdrives[name].PasswordSecret; in.Secrets[secret] == "" {
-			add("hyperdrive %q wants the secret %s, which has no value", name, secret)
+		secret := in.Spec.Hyperdrives[name].URLSecret
+		if in.Secrets[secret] == "" {
+			add("hyperdrive %q wants the secret %s, which has no value (COGNOMEGA_SECRETS_FILE)", name, secret)
+		} else if _, err := parseOrigin(in.Secrets[secret]); err != nil {
+			add("hyperdrive %q, secret %s: %w", name, secret, err)
 		}
 	}
 	return errors.Join(problems...)

@@ -18,7 +18,7 @@ type Inputs struct {
 	AccountID string
 	Spec      Spec
 	Bundles   map[string]Bundle // by Worker
-	Secrets   map[string]string // values of secret bindings and of Hyperdrive passwords
+	Secrets   map[string]string // values of secret bindings, and databases' connection strings
 	Protect   bool              // the engine refuses to delete what holds data
 }
 
@@ -101,21 +101,29 @@ func (b *builder) queues() (err error) {
 
 func (b *builder) hyperdrives() (err error) {
 	b.hyperdrive, err = each(b.in.Spec.Hyperdrives, func(name string, h Hyperdrive) (*cloudflare.HyperdriveConfig, error) {
+		o, err := parseOrigin(b.in.Secrets[h.URLSecret])
+		if err != nil {
+			return nil, err
+		}
 		return cloudflare.NewHyperdriveConfig(b.ctx, name, &cloudflare.HyperdriveConfigArgs{
 			AccountId: b.account,
 			Name:      pulumi.String(h.Name),
 			Origin: cloudflare.HyperdriveConfigOriginArgs{
-				Scheme: pulumi.String(h.Scheme), Host: pulumi.String(h.Host), Port: pulumi.Int(h.Port),
-				Database: pulumi.String(h.Database), User: pulumi.String(h.User), Password: b.secret(h.PasswordSecret),
+				Scheme: pulumi.String(o.scheme), Host: pulumi.String(o.host), Port: pulumi.Int(o.port),
+				Database: pulumi.String(o.database), User: pulumi.String(o.user), Password: secret(o.password),
 			},
-			Caching: cloudflare.HyperdriveConfigCachingArgs{Disabled: pulumi.Bool(h.CacheDisabled)},
+			Caching: cloudflare.HyperdriveConfigCachingArgs{Disabled: pulumi.Bool(true)},
 		}, b.stateful())
 	})
 	return err
 }
 
 func (b *builder) secret(name string) pulumi.StringOutput {
-	return pulumi.ToSecret(pulumi.String(b.in.Secrets[name])).(pulumi.StringOutput)
+	return secret(b.in.Secrets[name])
+}
+
+func secret(value string) pulumi.StringOutput {
+	return pulumi.ToSecret(pulumi.String(value)).(pulumi.StringOutput)
 }
 
 // public gives the hostname to the one public Worker: a proxied record, without which no route runs, and a route for every path.

@@ -86,6 +86,9 @@ func fromContract(t *testing.T, env string) platform.Inputs {
 			}
 		}
 	}
+	for _, h := range spec.Hyperdrives {
+		in.Secrets[h.URLSecret] = "postgres://user:password@db.example.test/ledger"
+	}
 	return in
 }
 
@@ -97,6 +100,12 @@ func TestTheContractBecomesResources(t *testing.T) {
 	}
 	if got := r.of("WorkersKvNamespace")["keys"]["title"].StringValue(); got != "cognomega-keys" {
 		t.Errorf("the namespace keys is titled %q", got)
+	}
+	if got := r.of(":Queue")["usage-events"]["name"].StringValue(); got != "cognomega-usage-events" {
+		t.Errorf("the queue of usage is called %q", got)
+	}
+	if got := r.of("HyperdriveConfig")["neon"]["name"].StringValue(); got != "cognomega-neon" {
+		t.Errorf("the ledger's Hyperdrive is called %q", got)
 	}
 	lifecycles := r.of("R2BucketLifecycle")
 	for name, bucket := range map[string]string{"uploads": "cognomega-uploads", "artifacts": "cognomega-prod"} {
@@ -189,6 +198,7 @@ func TestWhatCannotBeDeployedIsRefusedBeforeAnythingIsDeclared(t *testing.T) {
 		"no account":       {func(in *platform.Inputs) { in.AccountID = "mine" }, "32 hex digits"},
 		"no bundle":        {func(in *platform.Inputs) { delete(in.Bundles, "auth-svc") }, `worker "auth-svc" has no bundle`},
 		"no secret":        {func(in *platform.Inputs) { delete(in.Secrets, "PRIVATE_KEY_PEM") }, "PRIVATE_KEY_PEM"},
+		"no database":      {func(in *platform.Inputs) { delete(in.Secrets, "DATABASE_URL") }, "hyperdrive \"neon\" wants the secret DATABASE_URL"},
 		"no such store":    {func(in *platform.Inputs) { delete(in.Spec.Namespaces, "keys") }, `"keys", which is not declared`},
 		"services in ring": {func(in *platform.Inputs) { bindService(in, "auth-svc", "cognomega-api") }, "bound to itself"},
 	}
@@ -205,6 +215,25 @@ func TestWhatCannotBeDeployedIsRefusedBeforeAnythingIsDeclared(t *testing.T) {
 				t.Error("a script was declared all the same")
 			}
 		})
+	}
+}
+
+// What is wrong with a connection string is said, and no part of it.
+func TestAConnectionStringIsNeverQuoted(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"another database": "mysql://keep:quiet@db.test/d", "no password": "postgres://quiet@db.test/d", "no database": "postgres://keep:quiet@db.test",
+		"no host": "postgres://keep:quiet@/d", "no port": "postgres://keep:quiet@db.test:99999/d", "broken": "postgres://keep:quiet%zz@db.test/d", "no URL": "quiet",
+	} {
+		in := fromContract(t, "local")
+		in.Secrets["DATABASE_URL"] = text
+		_, err := declare(t, in)
+		if !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "secret DATABASE_URL: a database's connection string") {
+			t.Errorf("%s: %v, want it invalid", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "quiet") {
+			t.Errorf("%s: the error quotes it: %v", name, err)
+		}
 	}
 }
 
@@ -225,7 +254,7 @@ func TestAnUnknownEnvironmentIsRefused(t *testing.T) {
 	}
 }
 
-// Queues, consumers, crons, Hyperdrive and Durable Objects are in no contract yet; the program knows them all the same.
+// Durable Objects are in no contract yet, and what is may change; the program knows all of it.
 func TestEverythingElseThatASpecCanSay(t *testing.T) {
 	t.Parallel()
 	in := platform.Inputs{
@@ -233,7 +262,7 @@ func TestEverythingElseThatASpecCanSay(t *testing.T) {
 		Spec: platform.Spec{
 			Hostname: "api.example.test", Zone: "example.test",
 			Queues:      map[string]string{"events": "events-queue", "dead": "dead-queue"},
-			Hyperdrives: map[string]platform.Hyperdrive{"db": {Name: "db-config", Scheme: "postgres", Host: "db", Port: 5432, Database: "d", User: "u", PasswordSecret: "PW"}},
+			Hyperdrives: map[string]platform.Hyperdrive{"db": {Name: "db-config", URLSecret: "DB"}},
 			Workers: map[string]platform.Worker{"writer": {
 				Public: true, Crons: []string{"* * * * *"}, Consumes: []platform.Consumer{{Queue: "events", DeadLetter: "dead", Batch: 7}},
 				Bindings: []platform.Binding{
@@ -242,7 +271,7 @@ func TestEverythingElseThatASpecCanSay(t *testing.T) {
 			}},
 		},
 		Bundles: map[string]platform.Bundle{"writer": {MainModule: "w.js", Modules: map[string]platform.Module{"w.js": {Path: "/w.js"}}}},
-		Secrets: map[string]string{"PW": "password"},
+		Secrets: map[string]string{"DB": "postgresql://u:pass%2Fword@db.example.test:6432/d?sslmode=require"},
 	}
 	r, err := declare(t, in)
 	if err != nil {
@@ -258,8 +287,17 @@ func TestEverythingElseThatASpecCanSay(t *testing.T) {
 	if crons := r.of("WorkersCronTrigger")["writer"]["schedules"].ArrayValue(); len(crons) != 1 {
 		t.Errorf("crons: %v", crons)
 	}
-	password := r.of("HyperdriveConfig")["db"]["origin"].ObjectValue()["password"]
-	if !password.IsSecret() {
+	db := r.of("HyperdriveConfig")["db"]
+	origin := db["origin"].ObjectValue()
+	password := origin["password"]
+	if !password.IsSecret() || password.SecretValue().Element.StringValue() != "pass/word" {
 		t.Errorf("the password is %v, want a secret", password)
+	}
+	delete(origin, "password")
+	if got := fmt.Sprint(origin["scheme"].V, origin["host"].V, origin["port"].V, origin["database"].V, origin["user"].V); got != "postgresdb.example.test6432du" {
+		t.Errorf("the origin is %s", got)
+	}
+	if !db["caching"].ObjectValue()["disabled"].BoolValue() {
+		t.Error("answers of the ledger are cached")
 	}
 }

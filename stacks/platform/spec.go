@@ -26,13 +26,10 @@ type Bucket struct {
 	Rules []sdk.LifecycleRule
 }
 
-// Hyperdrive is a database connection; its password is the secret of that name.
+// Hyperdrive is a database connection without a cache. Where the database is and who may use it is one secret, a connection string.
 type Hyperdrive struct {
-	Name                         string
-	Scheme, Host, Database, User string
-	Port                         int
-	PasswordSecret               string
-	CacheDisabled                bool
+	Name      string
+	URLSecret string
 }
 
 // Worker is a script with what is bound to it; a public one owns every path of the hostname.
@@ -71,13 +68,20 @@ func FromContract(c *contract.Contract, env string) (Spec, error) {
 		return Spec{}, fault.New(fault.Invalid, "the contract has no environment %q", env).
 			WithHint("environments are in contract/envs.json: %v", slices.Sorted(maps.Keys(c.Envs)))
 	}
-	s := Spec{Hostname: e.Hostname, Zone: e.Zone, Namespaces: map[string]string{}, Buckets: map[string]Bucket{}, Workers: map[string]Worker{}}
+	s := Spec{
+		Hostname: e.Hostname, Zone: e.Zone, Namespaces: map[string]string{}, Buckets: map[string]Bucket{}, Queues: map[string]string{},
+		Hyperdrives: map[string]Hyperdrive{}, Workers: map[string]Worker{},
+	}
 	for name, store := range c.Stores {
 		switch store.Kind {
 		case contract.StoreKV:
 			s.Namespaces[name] = store.Name
 		case contract.StoreR2:
 			s.Buckets[name] = Bucket{Name: store.Name, Rules: rules(store.Lifecycle)}
+		case contract.StoreQueue:
+			s.Queues[name] = store.Name
+		case contract.StoreHyperdrive:
+			s.Hyperdrives[name] = Hyperdrive{Name: store.Name, URLSecret: store.DatabaseSecret}
 		default:
 			return Spec{}, fault.New(fault.Unsupported, "store %q is of kind %q, which the stacks do not provision", name, store.Kind)
 		}
@@ -87,7 +91,10 @@ func FromContract(c *contract.Contract, env string) (Spec, error) {
 		if err != nil {
 			return Spec{}, fault.New(fault.Invalid, "worker %q: %w", name, err)
 		}
-		out := Worker{Public: w.Public, CompatibilityDate: w.CompatibilityDate, CompatibilityFlags: w.CompatibilityFlags, Bindings: bindings}
+		out := Worker{
+			Public: w.Public, CompatibilityDate: w.CompatibilityDate, CompatibilityFlags: w.CompatibilityFlags, Bindings: bindings,
+			Consumes: consumers(w), Crons: slices.Sorted(maps.Keys(w.Crons)),
+		}
 		if name == c.Auth.Signing.Worker {
 			out.Rotated = c.Auth.Signing.Names()
 		}
@@ -108,6 +115,18 @@ func rules(declared map[string]contract.LifecycleRule) []sdk.LifecycleRule {
 	return list
 }
 
+func consumers(w contract.Worker) []Consumer {
+	list := make([]Consumer, 0, len(w.Consumes))
+	for _, queue := range slices.Sorted(maps.Keys(w.Consumes)) {
+		c := w.Consumes[queue]
+		list = append(list, Consumer{
+			Queue: queue, DeadLetter: c.DeadLetter, Batch: c.Batch, WaitMS: c.WaitMS, Retries: c.Retries,
+			Concurrency: c.MaxConcurrency, RetryDelayS: c.RetryDelayS,
+		})
+	}
+	return list
+}
+
 func bindings(w contract.Worker, e contract.Env) ([]Binding, error) {
 	list := make([]Binding, 0, len(w.Bindings))
 	for _, name := range slices.Sorted(maps.Keys(w.Bindings)) {
@@ -119,8 +138,14 @@ func bindings(w contract.Worker, e contract.Env) ([]Binding, error) {
 			out.Ref = b.KV
 		case contract.BindR2:
 			out.Ref = b.R2
+		case contract.BindQueue:
+			out.Ref = b.Queue
+		case contract.BindHyperdrive:
+			out.Ref = b.Hyperdrive
 		case contract.BindService:
 			out.Ref = b.Service
+		case contract.BindVersion:
+			out.Kind = "version_metadata"
 		case contract.BindVar:
 			text, ok := e.Setting(b.Var)
 			if !ok {

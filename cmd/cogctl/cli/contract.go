@@ -17,7 +17,7 @@ func newContract(d *Deps) *cobra.Command {
 }
 
 // subjects are the parts of the contract, in the order they are best read.
-var subjects = []string{"workers", "paths", "stores", "keys", "auth", "cors", "slo", "envs"}
+var subjects = []string{"workers", "paths", "stores", "keys", "auth", "cors", "slo", "prices", "envs"}
 
 func newContractShow(d *Deps) *cobra.Command {
 	return &cobra.Command{
@@ -48,11 +48,16 @@ type contractDocument struct {
 	Keys    map[string]contract.KeyFormat `json:"keys,omitempty"`
 	Auth    *contract.Auth                `json:"auth,omitempty"`
 	SLO     map[string]contract.Objective `json:"slo,omitempty"`
-	Envs    map[string]contract.Env       `json:"envs,omitempty"`
+	Flow    map[string]contract.Flow      `json:"flow,omitempty"`
+
+	Pressure *contract.Pressure `json:"pressure,omitempty"`
+	Prices   *contract.Prices   `json:"prices,omitempty"`
+
+	Envs map[string]contract.Env       `json:"envs,omitempty"`
 }
 
 func contractReport(c *contract.Contract, args []string) (term.Report, error) {
-	whole := contractDocument{c.Digest(), c.Workers, &c.HTTP, c.Stores, c.Keys, &c.Auth, c.SLO, c.Envs}
+	whole := contractDocument{c.Digest(), c.Workers, &c.HTTP, c.Stores, c.Keys, &c.Auth, c.SLO, c.Flow, &c.Pressure, &c.Prices, c.Envs}
 	r := term.Report{Schema: "cogctl/contract/v1", Data: whole}
 	if len(args) == 0 {
 		for _, s := range subjects {
@@ -82,7 +87,9 @@ func onlySubject(c contractDocument, subject string) contractDocument {
 	case "auth":
 		one.Auth = c.Auth
 	case "slo":
-		one.SLO = c.SLO
+		one.SLO, one.Flow, one.Pressure = c.SLO, c.Flow, c.Pressure
+	case "prices":
+		one.Prices = c.Prices
 	case "envs":
 		one.Envs = c.Envs
 	}

@@ -25,6 +25,8 @@ func subjectBlock(c *contract.Contract, subject string) term.Block {
 		return corsFacts(c.HTTP.CORS)
 	case "slo":
 		return sloRows(c)
+	case "prices":
+		return priceFacts(c.Prices)
 	case "envs":
 		return envRows(c)
 	default:
@@ -100,7 +102,28 @@ func sloRows(c *contract.Contract) term.Rows {
 		o := c.SLO[name]
 		rows.Rows = append(rows.Rows, term.Row(name, fmt.Sprintf("P%g ≤ %d ms", o.Quantile*100, o.MaxMS), o.Probe.Method+" "+o.Probe.Path, o.Why))
 	}
+	for _, name := range sortedKeys(c.Flow) {
+		f := c.Flow[name]
+		rows.Rows = append(rows.Rows, term.Row(name, flowPromise(c, f), string(f.Kind)+" "+f.Store, f.Why))
+	}
+	p := c.Pressure
+	rows.Rows = append(rows.Rows, term.Row("pressure", fmt.Sprintf("%d waiting or %d s late: 429", p.MaxBacklog, p.MaxLagS), p.Queue, p.Why))
 	return rows
+}
+
+// flowPromise says what a flow objective promises, in words.
+func flowPromise(c *contract.Contract, f contract.Flow) string {
+	if f.Kind == contract.FlowDrain {
+		return fmt.Sprintf("%d messages in %s are in the ledger ≤ %d s", f.Messages, c.Stores[f.Store].Name, f.MaxS)
+	}
+	return fmt.Sprintf("%s says what the ledger says ≤ %d s after a write", c.Stores[f.Store].Name, f.MaxS)
+}
+
+func priceFacts(p contract.Prices) term.Facts {
+	return term.Facts{
+		{Name: "credit", Value: term.T(fmt.Sprintf("%d micro-credits", p.Unit.MicroCreditsPerCredit))},
+		{Name: "1,000 tokens", Value: term.T(fmt.Sprintf("%d micro-credits", p.Tokens.MicroCreditsPer1K))},
+	}
 }
 
 func envRows(c *contract.Contract) term.Rows {

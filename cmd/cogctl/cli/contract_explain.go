@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func (d *Deps) completeNames(_ *cobra.Command, args []string, _ string) ([]strin
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	names := slices.Concat(sortedKeys(c.Workers), sortedKeys(c.Stores), c.PublicPaths(), sortedKeys(c.Keys), sortedKeys(c.SLO), sortedKeys(c.Envs))
+	names := slices.Concat(sortedKeys(c.Workers), sortedKeys(c.Stores), c.PublicPaths(), sortedKeys(c.Keys), sortedKeys(c.SLO), sortedKeys(c.Flow), sortedKeys(c.Envs))
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
@@ -94,6 +95,9 @@ func explain(c *contract.Contract, name string) []explanation {
 			"promise": fmt.Sprintf("P%g of %s %s ≤ %d ms, at %g confidence", o.Quantile*100, o.Probe.Method, o.Probe.Path, o.MaxMS, o.Confidence),
 		}})
 	}
+	if f, ok := c.Flow[name]; ok {
+		found = append(found, explanation{"objective", name, f.Why, map[string]string{"promise": flowPromise(c, f)}})
+	}
 	if e, ok := c.Envs[name]; ok {
 		found = append(found, explanation{"environment", name, e.Why, map[string]string{
 			"hostname": e.Hostname, "zone": e.Zone, "issuer": e.Issuer, "API": e.APIURL, "origins": strings.Join(e.Origins, ", "),
@@ -113,6 +117,11 @@ func workerFacts(c *contract.Contract, name string, w contract.Worker) map[strin
 			paths = append(paths, path)
 		}
 	}
+	var queues []string
+	for _, q := range sortedKeys(w.Consumes) {
+		queues = append(queues, c.Stores[q].Name+" ("+consumerWords(c, w.Consumes[q])+")")
+	}
+	facts["consumes"], facts["crons"] = strings.Join(queues, ", "), strings.Join(sortedKeys(w.Crons), ", ")
 	facts["bindings"], facts["answers"] = strings.Join(bindings, ", "), strings.Join(paths, ", ")
 	return facts
 }
@@ -134,7 +143,7 @@ func storeFacts(c *contract.Contract, name string, s contract.Store) map[string]
 	var users, keys []string
 	for _, w := range sortedKeys(c.Workers) {
 		for _, b := range sortedKeys(c.Workers[w].Bindings) {
-			if binding := c.Workers[w].Bindings[b]; binding.KV == name || binding.R2 == name {
+			if binding := c.Workers[w].Bindings[b]; name == cmp.Or(binding.KV, binding.R2, binding.Queue, binding.Hyperdrive) {
 				users = append(users, w+"/"+b)
 			}
 		}
@@ -144,10 +153,23 @@ func storeFacts(c *contract.Contract, name string, s contract.Store) map[string]
 			keys = append(keys, c.Keys[k].Format)
 		}
 	}
+	var consumer string
+	if worker, how, ok := c.ConsumerOf(name); ok {
+		consumer = worker + " (" + consumerWords(c, how) + ")"
+	}
 	return map[string]string{
+		"consumed by": consumer, "database": s.DatabaseSecret,
 		"kind": string(s.Kind), "name": s.Name, "bound as": strings.Join(users, ", "),
 		"keys": strings.Join(keys, ", "), "lifecycle": strings.Join(sortedKeys(s.Lifecycle), ", "),
 	}
+}
+
+func consumerWords(c *contract.Contract, how contract.Consumer) string {
+	words := fmt.Sprintf("batches of %d within %d ms, %d retries", how.Batch, how.WaitMS, how.Retries)
+	if how.DeadLetter != "" {
+		words += ", then " + c.Stores[how.DeadLetter].Name
+	}
+	return words
 }
 
 func bindingWords(c *contract.Contract, b contract.Binding) string {
@@ -156,6 +178,10 @@ func bindingWords(c *contract.Contract, b contract.Binding) string {
 		return "KV namespace " + c.Stores[b.KV].Name
 	case contract.BindR2:
 		return "R2 bucket " + c.Stores[b.R2].Name
+	case contract.BindQueue:
+		return "queue " + c.Stores[b.Queue].Name
+	case contract.BindHyperdrive:
+		return "Hyperdrive " + c.Stores[b.Hyperdrive].Name
 	case contract.BindService:
 		return "Worker " + b.Service
 	case contract.BindVar:

@@ -43,7 +43,7 @@ func newContractExport(d *Deps) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&o.to, "to", "", "folder to write wrangler.jsonc into (default: stdout)")
-	cmd.Flags().BoolVar(&o.live, "live", false, "look the ids of KV namespaces up in the environment's account")
+	cmd.Flags().BoolVar(&o.live, "live", false, "look the ids of KV namespaces and Hyperdrive configurations up in the environment's account")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what would be written, and write nothing")
 	must(cmd.MarkFlagDirname("to"))
 	return cmd
@@ -66,6 +66,27 @@ type wrangler struct {
 	R2       []map[string]string `json:"r2_buckets,omitempty"`
 	Services []map[string]string `json:"services,omitempty"`
 	AI       map[string]string   `json:"ai,omitempty"`
+
+	Hyperdrive []map[string]string `json:"hyperdrive,omitempty"`
+	Queues     *wranglerQueues     `json:"queues,omitempty"`
+	Triggers   map[string][]string `json:"triggers,omitempty"`
+	Version    map[string]string   `json:"version_metadata,omitempty"`
+}
+
+type wranglerQueues struct {
+	Producers []map[string]string `json:"producers,omitempty"`
+	Consumers []wranglerConsumer  `json:"consumers,omitempty"`
+}
+
+// wranglerConsumer has its times in seconds.
+type wranglerConsumer struct {
+	Queue          string `json:"queue"`
+	Batch          int    `json:"max_batch_size"`
+	WaitS          int    `json:"max_batch_timeout"`
+	Retries        int    `json:"max_retries"`
+	RetryDelayS    int    `json:"retry_delay"`
+	MaxConcurrency int    `json:"max_concurrency,omitempty"`
+	DeadLetter     string `json:"dead_letter_queue,omitempty"`
 }
 
 func exportWorker(ctx context.Context, d *Deps, c *contract.Contract, name string, o exportOptions) ([]byte, error) {
@@ -80,7 +101,7 @@ func exportWorker(ctx context.Context, d *Deps, c *contract.Contract, name strin
 	ids := map[string]string{}
 	if o.live {
 		var err error
-		if ids, err = liveNamespaces(ctx, d); err != nil {
+		if ids, err = liveIDs(ctx, d); err != nil {
 			return nil, err
 		}
 	}
@@ -99,7 +120,33 @@ func exportWorker(ctx context.Context, d *Deps, c *contract.Contract, name strin
 	if err != nil {
 		return nil, err
 	}
+	cfg.triggers(c, w)
 	return cfg.render(d.Env, secrets, o.live)
+}
+
+// triggers adds what calls the Worker beside requests.
+func (cfg *wrangler) triggers(c *contract.Contract, w contract.Worker) {
+	if len(w.Crons) > 0 {
+		cfg.Triggers = map[string][]string{"crons": sortedKeys(w.Crons)}
+	}
+	for _, queue := range sortedKeys(w.Consumes) {
+		how := w.Consumes[queue]
+		consumer := wranglerConsumer{
+			Queue: c.Stores[queue].Name, Batch: how.Batch, WaitS: (how.WaitMS + 999) / 1000, Retries: how.Retries, RetryDelayS: how.RetryDelayS,
+			MaxConcurrency: how.MaxConcurrency,
+		}
+		if how.DeadLetter != "" {
+			consumer.DeadLetter = c.Stores[how.DeadLetter].Name
+		}
+		cfg.queues().Consumers = append(cfg.queues().Consumers, consumer)
+	}
+}
+
+func (cfg *wrangler) queues() *wranglerQueues {
+	if cfg.Queues == nil {
+		cfg.Queues = &wranglerQueues{}
+	}
+	return cfg.Queues
 }
 
 // bind adds the Worker's bindings and returns the names of its secrets, which have no place in a file.
@@ -107,13 +154,21 @@ func (cfg *wrangler) bind(c *contract.Contract, env contract.Env, w contract.Wor
 	for _, name := range sortedKeys(w.Bindings) {
 		switch b := w.Bindings[name]; b.Kind() {
 		case contract.BindKV:
-			id := c.Stores[b.KV].Name // any text will do for `wrangler dev`
-			if live {
-				if id = ids[c.Stores[b.KV].Name]; id == "" {
-					return nil, fault.New(fault.NotFound, "KV namespace %s does not exist on the account yet", c.Stores[b.KV].Name)
-				}
+			id, err := exportedID(c.Stores[b.KV], ids, live)
+			if err != nil {
+				return nil, err
 			}
 			cfg.KV = append(cfg.KV, map[string]string{"binding": name, "id": id})
+		case contract.BindHyperdrive:
+			id, err := exportedID(c.Stores[b.Hyperdrive], ids, live)
+			if err != nil {
+				return nil, err
+			}
+			cfg.Hyperdrive = append(cfg.Hyperdrive, map[string]string{"binding": name, "id": id})
+		case contract.BindQueue:
+			cfg.queues().Producers = append(cfg.queues().Producers, map[string]string{"binding": name, "queue": c.Stores[b.Queue].Name})
+		case contract.BindVersion:
+			cfg.Version = map[string]string{"binding": name}
 		case contract.BindR2:
 			cfg.R2 = append(cfg.R2, map[string]string{"binding": name, "bucket_name": c.Stores[b.R2].Name})
 		case contract.BindService:
@@ -131,14 +186,29 @@ func (cfg *wrangler) bind(c *contract.Contract, env contract.Env, w contract.Wor
 	return secrets, nil
 }
 
+// exportedID is the id of a store that is bound by its id: the account's, or its name, which will do for `wrangler dev`.
+func exportedID(s contract.Store, ids map[string]string, live bool) (string, error) {
+	if !live {
+		return s.Name, nil
+	}
+	id := ids[string(s.Kind)+" "+s.Name]
+	if id == "" {
+		return "", fault.New(fault.NotFound, "%s %s does not exist on the account yet", s.Kind, s.Name).WithHint("cogctl up")
+	}
+	return id, nil
+}
+
 func (cfg *wrangler) render(env string, secrets []string, live bool) ([]byte, error) {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "// %s for environment %s, from the contract by `cogctl contract export`. Editing it changes nothing that is deployed.\n", cfg.Name, env)
 	if len(secrets) > 0 {
 		fmt.Fprintf(&out, "// Secrets, for .dev.vars: %s\n", strings.Join(secrets, ", "))
 	}
-	if len(cfg.KV) > 0 && !live {
-		out.WriteString("// The ids of KV namespaces are names for local use; --live looks up the account's.\n")
+	if len(cfg.KV)+len(cfg.Hyperdrive) > 0 && !live {
+		out.WriteString("// The ids of KV namespaces and Hyperdrive configurations are names for local use; --live looks up the account's.\n")
+	}
+	for _, h := range cfg.Hyperdrive {
+		fmt.Fprintf(&out, "// The database of %[1]s, for `wrangler dev`: CLOUDFLARE_HYPERDRIVE_LOCAL_CONNECTION_STRING_%[1]s=\"$(cogctl db psql-url)\"\n", h["binding"])
 	}
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
@@ -149,18 +219,26 @@ func (cfg *wrangler) render(env string, secrets []string, live bool) ([]byte, er
 	return out.Bytes(), nil
 }
 
-func liveNamespaces(ctx context.Context, d *Deps) (map[string]string, error) {
+// liveIDs are the ids of what is bound by its id, under "kind name".
+func liveIDs(ctx context.Context, d *Deps) (map[string]string, error) {
 	t, err := d.Target(ctx, d.Env)
 	if err != nil {
 		return nil, err
 	}
-	found, err := t.API.Namespaces(ctx)
+	namespaces, err := t.API.Namespaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	configs, err := t.API.Hyperdrives(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ids := map[string]string{}
-	for _, n := range found {
-		ids[n.Title] = n.ID
+	for _, n := range namespaces {
+		ids["kv "+n.Title] = n.ID
+	}
+	for _, h := range configs {
+		ids["hyperdrive "+h.Name] = h.ID
 	}
 	return ids, nil
 }

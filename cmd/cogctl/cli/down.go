@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -10,11 +11,12 @@ import (
 	"github.com/cognomega/edge/internal/term"
 )
 
-type downOptions struct{ destroy, allowDelete, dryRun bool }
+type downOptions struct{ destroy, allowDelete, dryRun, cloudAlone bool }
 
 type downResult struct {
 	Env       string         `json:"env"`
 	Stopped   bool           `json:"stopped"`
+	Database  bool           `json:"database_stopped"`
 	Destroyed map[string]int `json:"destroyed,omitempty"`
 	DryRun    bool           `json:"dry_run"`
 }
@@ -51,7 +53,8 @@ func runDown(ctx context.Context, d *Deps, o downOptions) (*downResult, error) {
 	result := &downResult{Env: d.Env, DryRun: o.dryRun}
 	if o.dryRun {
 		_, err := platform.RunningLocal(ctx, l)
-		result.Stopped = err == nil
+		_, without := platform.OpenDatabase(ctx, l, d.Env, noDatabaseURL)
+		result.Stopped, result.Database = err == nil, without == nil
 		return result, nil
 	}
 	if o.destroy {
@@ -59,9 +62,17 @@ func runDown(ctx context.Context, d *Deps, o downOptions) (*downResult, error) {
 			return nil, err
 		}
 	}
-	result.Stopped, err = platform.StopLocal(ctx, l)
-	return result, err
+	// The cloud first: its Workers use the database to their last message. A failure of one does not keep the other running.
+	var cloud, database error
+	result.Stopped, cloud = platform.StopLocal(ctx, l)
+	if !o.cloudAlone {
+		result.Database, database = platform.StopDatabase(ctx, l)
+	}
+	return result, errors.Join(cloud, database)
 }
+
+// noDatabaseURL looks past DATABASE_URL: what runs on this machine is stopped whatever else is used.
+func noDatabaseURL(string) string { return "" }
 
 func destroyStack(ctx context.Context, d *Deps, _ platform.Layout, o downOptions) (map[string]int, error) {
 	l, n, err := d.bring(ctx)
@@ -75,17 +86,28 @@ func destroyStack(ctx context.Context, d *Deps, _ platform.Layout, o downOptions
 	return tracker.Summary.Changes, nil
 }
 
+func stoppedWords(r *downResult) string {
+	what, are := "", "is"
+	switch {
+	case r.Stopped && r.Database:
+		what, are = "the local cloud and the database", "are"
+	case r.Stopped:
+		what = "the local cloud"
+	case r.Database:
+		what = "the database"
+	default:
+		return "nothing was running"
+	}
+	if r.DryRun {
+		return what + " would be stopped; all data would stay"
+	}
+	return what + " " + are + " stopped; all data stays"
+}
+
 func downBlocks(r *downResult) []term.Block {
 	blocks := []term.Block{}
 	if len(r.Destroyed) > 0 {
 		blocks = append(blocks, term.Line{term.T("destroyed " + changesText(r.Destroyed))})
 	}
-	word := "nothing was running"
-	switch {
-	case r.Stopped && r.DryRun:
-		word = "the local cloud would be stopped; its data would stay"
-	case r.Stopped:
-		word = "the local cloud is stopped; its data stays"
-	}
-	return append(blocks, term.Line{term.T(word)})
+	return append(blocks, term.Line{term.T(stoppedWords(r))})
 }

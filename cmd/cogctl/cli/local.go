@@ -83,9 +83,9 @@ func relative(path string) string {
 
 func newLocalStop(d *Deps) *cobra.Command {
 	return &cobra.Command{
-		Use: "stop", Short: "Stop the local cloud; its data stays", Args: cobra.NoArgs, Example: "  cogctl local stop",
+		Use: "stop", Short: "Stop the local cloud, and not the database; its data stays", Args: cobra.NoArgs, Example: "  cogctl local stop",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			result, err := runDown(cmd.Context(), d, downOptions{})
+			result, err := runDown(cmd.Context(), d, downOptions{cloudAlone: true})
 			if err != nil {
 				return err
 			}
@@ -135,7 +135,7 @@ func newLocalReset(d *Deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "reset", Short: "Forget the local account: all of its folder but the evidence keys", Args: cobra.NoArgs,
 		Long:    "Forget the local account: resources, KV, queues, buckets, keys and the stack's state. It refuses while the local cloud runs, and asks for the account's name unless --yes is given.",
-		Example: "  cogctl local stop && cogctl local reset",
+		Example: "  cogctl down && cogctl local reset",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := d.layout()
 			if err != nil {

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/platform"
 	"github.com/cognomega/edge/internal/term"
@@ -38,7 +40,7 @@ func newUp(d *Deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "up", Short: "Bring an environment to what the contract declares, and prove it", Args: cobra.NoArgs,
 		Long: "Bring an environment to what the contract declares, and prove it.\n" +
-			"On this machine it starts the local cloud first. Policies are judged before anything is applied; whatever was changed behind the stack's back is repaired. It can be interrupted and run again.",
+			"On this machine it starts the local cloud and the ledger's database first, unless DATABASE_URL names another. Policies are judged before anything is applied; whatever was changed behind the stack's back is repaired. It can be interrupted and run again.",
 		Example: "  cogctl up\n  cogctl up --dry-run          # the same as cogctl preview --refresh",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.dryRun {
@@ -97,11 +99,9 @@ func (d *Deps) bring(ctx context.Context) (l platform.Layout, n *platform.Connec
 	if err != nil {
 		return l, nil, err
 	}
+	var ledger *platform.Ledger
 	if d.Env == platform.Local {
-		progress := d.Term.Progress("local   starting")
-		_, _, err := platform.StartLocal(ctx, l, maxLogBytes)
-		progress.Stop()
-		if err != nil {
+		if ledger, err = d.startLocal(ctx, c, l); err != nil {
 			return l, nil, err
 		}
 	}
@@ -111,7 +111,35 @@ func (d *Deps) bring(ctx context.Context) (l platform.Layout, n *platform.Connec
 	if n.Local != nil {
 		fmt.Fprintf(d.Term.Err(), "local   account %s  api %s  edge %s\n", n.Local.AccountName, n.Local.APIHTTPS, n.BaseURL)
 	}
+	if ledger != nil {
+		fmt.Fprintln(d.Term.Err(), ledgerLine(ledger))
+	}
 	return l, n, nil
+}
+
+// startLocal starts what the platform runs on here: the local cloud and the database, side by side.
+func (d *Deps) startLocal(ctx context.Context, c *contract.Contract, l platform.Layout) (ledger *platform.Ledger, err error) {
+	progress := d.Term.Progress("local   starting")
+	defer progress.Stop()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		_, _, err := platform.StartLocal(ctx, l, maxLogBytes)
+		return err
+	})
+	g.Go(func() (err error) {
+		ledger, err = platform.BringLedger(ctx, c, l, d.Getenv)
+		return err
+	})
+	return ledger, g.Wait()
+}
+
+// ledgerLine is the database in one line.
+func ledgerLine(l *platform.Ledger) string {
+	line := fmt.Sprintf("ledger  postgres %s at %s  schema %d of %d", l.Facts.Version, l.Shown, l.Version, l.Target)
+	if l.Applied > 0 {
+		line += fmt.Sprintf(" (%d applied)", l.Applied)
+	}
+	return line
 }
 
 // runStack runs a verb of the stack behind a moving line. A policy's refusal is shown rule by rule.

@@ -105,6 +105,47 @@ export const KEYS = {
   }
 } as const;
 
+/** What usage costs, in whole micro-credits. */
+export const PRICES = {
+  "microPer1kTokens": 50000,
+  "microPerCredit": 1000000
+} as const;
+
+/** Every queue, and how its messages are taken. */
+export const QUEUES = {
+  "usage-events": {
+    "name": "cognomega-usage-events",
+    "consumer": null,
+    "deadLetter": null,
+    "batch": 0,
+    "retries": 0,
+    "retryDelay": 0
+  },
+  "usage-events-dlq": {
+    "name": "cognomega-usage-events-dlq",
+    "consumer": null,
+    "deadLetter": null,
+    "batch": 0,
+    "retries": 0,
+    "retryDelay": 0
+  }
+} as const;
+
+/** When work that can wait is turned away; times in seconds. */
+export const PRESSURE = {
+  "queue": "usage-events",
+  "maxBacklog": 100000,
+  "maxLag": 120,
+  "maxStale": 90,
+  "retryAfter": 15
+} as const;
+
+/** What is promised of work behind the requests, in seconds. */
+export const FLOW = {
+  "credits-agree": 60,
+  "usage-drain": 120
+} as const;
+
 /** Every public path and who answers it. */
 export const PATHS = {
   "/.well-known/jwks.json": {

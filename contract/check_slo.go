@@ -1,0 +1,85 @@
+package contract
+
+import "slices"
+
+func checkSLO(c *Contract, rep *report) {
+	const file = "slo.json"
+	for _, id := range sorted(c.SLO) {
+		o, at := c.SLO[id], join("latency", id)
+		p, ok := c.HTTP.Paths[o.Probe.Path]
+		if !ok {
+			rep.addf(file, join(join(at, "probe"), "path"), "names %q, which is not a path of http.json", o.Probe.Path)
+		} else if !slices.Contains(p.Methods, o.Probe.Method) {
+			rep.addf(file, join(join(at, "probe"), "method"), "%s is not a method of %s in http.json", o.Probe.Method, o.Probe.Path)
+		}
+		if o.Quantile <= 0 || o.Quantile >= 1 {
+			rep.addf(file, join(at, "quantile"), "is %v, want between 0 and 1", o.Quantile)
+		}
+		if o.Confidence < 0.5 || o.Confidence >= 1 {
+			rep.addf(file, join(at, "confidence"), "is %v, want from 0.5 to below 1", o.Confidence)
+		}
+		if o.MaxMS == 0 {
+			rep.addf(file, join(at, "max_ms"), "is 0: nothing can keep that")
+		}
+	}
+}
+
+func checkFlow(c *Contract, rep *report) {
+	const file = "slo.json"
+	for _, id := range sorted(c.Flow) {
+		f, at := c.Flow[id], join("flow", id)
+		switch f.Kind {
+		case FlowDrain:
+			checkStore(c, rep, file, join(at, "store"), f.Store, StoreQueue)
+			if f.Messages == 0 {
+				rep.addf(file, join(at, "messages"), "is 0: an empty queue is drained at once")
+			}
+		case FlowAgree:
+			checkStore(c, rep, file, join(at, "store"), f.Store, StoreKV)
+			if f.Messages != 0 {
+				rep.addf(file, join(at, "messages"), "only a drain has messages")
+			}
+		default:
+			rep.addf(file, join(at, "kind"), "is %q, want agree or drain", f.Kind)
+		}
+		if f.MaxS == 0 {
+			rep.addf(file, join(at, "max_s"), "is 0: nothing can keep that")
+		}
+		if _, taken := c.SLO[id]; taken {
+			rep.addf(file, at, "is the name of a latency objective too: a command could not tell them apart")
+		}
+	}
+}
+
+func checkPressure(c *Contract, rep *report) {
+	const file = "slo.json"
+	p := c.Pressure
+	checkStore(c, rep, file, "pressure.queue", p.Queue, StoreQueue)
+	for _, rule := range []struct {
+		broken    bool
+		path, msg string
+	}{
+		{p.MaxBacklog == 0, "pressure.max_backlog_messages", "is 0: the first message would turn callers away"},
+		{p.MaxLagS == 0, "pressure.max_lag_s", "is 0: every event is younger for a moment"},
+		{p.MaxStaleS == 0, "pressure.max_stale_s", "is 0: no reading would ever count"},
+		{p.RetryAfterS == 0, "pressure.retry_after_s", "is 0: those turned away would be back at once"},
+	} {
+		if rule.broken {
+			rep.addf(file, rule.path, "%s", rule.msg)
+		}
+	}
+}
+
+func checkPrices(c *Contract, rep *report) {
+	const file = "prices.json"
+	unit, price := c.Prices.Unit.MicroCreditsPerCredit, c.Prices.Tokens.MicroCreditsPer1K
+	if unit != 1_000_000 {
+		rep.addf(file, "unit.micro_credits_per_credit", "is %d: micro is a millionth, and the ledger's amounts are written down", unit)
+	}
+	if price == 0 {
+		rep.addf(file, "tokens.micro_credits_per_1k", "is 0: nothing would ever be paid for")
+	}
+	if price%1000 != 0 {
+		rep.addf(file, "tokens.micro_credits_per_1k", "is %d, which is no whole number of micro-credits a token", price)
+	}
+}

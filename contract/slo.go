@@ -1,0 +1,69 @@
+package contract
+
+// sloFile is slo.json: what is promised of requests, of the work behind them, and what is done when that falls behind.
+type sloFile struct {
+	Latency  map[string]Objective `json:"latency"`
+	Flow     map[string]Flow      `json:"flow"`
+	Pressure Pressure             `json:"pressure"`
+}
+
+// Objective is a promise about latency, proved by probing a path.
+type Objective struct {
+	Why        string  `json:"why"`
+	Quantile   float64 `json:"quantile"`
+	MaxMS      int     `json:"max_ms"`
+	Probe      Probe   `json:"probe"`
+	Confidence float64 `json:"confidence"`
+}
+
+// Probe is the request that measures an objective.
+type Probe struct {
+	Path   string `json:"path"`
+	Method string `json:"method"`
+}
+
+// FlowKind names what is promised of work behind the requests.
+type FlowKind string
+
+// The kinds of flow.
+const (
+	FlowDrain FlowKind = "drain" // a burst into a queue is in the ledger, exactly once, and the queue is empty
+	FlowAgree FlowKind = "agree" // what KV says of money is what the ledger says
+)
+
+// Flow is a promise about work that happens behind the requests, by the time it may take.
+type Flow struct {
+	Why      string   `json:"why"`
+	Kind     FlowKind `json:"kind"`
+	Store    string   `json:"store"`              // the queue that drains, or the KV namespace that agrees
+	Messages int      `json:"messages,omitempty"` // of a drain: the size of the burst
+	MaxS     int      `json:"max_s"`
+}
+
+// Pressure bounds a queue: beyond either bound what can be asked again is turned away, and what has happened already never is.
+type Pressure struct {
+	Why         string `json:"why"`
+	Queue       string `json:"queue"`
+	MaxBacklog  int    `json:"max_backlog_messages"`
+	MaxLagS     int    `json:"max_lag_s"`     // the age of the oldest event that is not in the ledger
+	MaxStaleS   int    `json:"max_stale_s"`   // a reading older than this says nothing
+	RetryAfterS int    `json:"retry_after_s"` // what those who are turned away are told
+}
+
+// Prices are what usage costs. Money is whole micro-credits everywhere: no fraction is ever rounded twice.
+type Prices struct {
+	Unit   Unit       `json:"unit"`
+	Tokens TokenPrice `json:"tokens"`
+}
+
+// Unit is how credits are counted.
+type Unit struct {
+	Why                   string `json:"why"`
+	MicroCreditsPerCredit int    `json:"micro_credits_per_credit"`
+}
+
+// TokenPrice is what a model's tokens cost, in and out alike.
+type TokenPrice struct {
+	Why               string `json:"why"`
+	MicroCreditsPer1K int    `json:"micro_credits_per_1k"`
+}
