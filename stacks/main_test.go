@@ -88,7 +88,7 @@ func (c *checkout) connect(pulumi string) {
 		"CLOUDFLARE_API_TOKEN="+apitest.Token, "CLOUDFLARE_ACCOUNT_ID="+apitest.AccountID, "CLOUDFLARE_BASE_URL="+bed.URL,
 		"CLOUDFLARE_API_HOSTNAME="+address.Host, "CLOUDFLARE_API_BASE_PATH=/client/v4",
 		"SSL_CERT_FILE="+c.write("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}))),
-		"COGNOMEGA_SECRETS_FILE="+c.write("secrets.json", `{"PRIVATE_KEY_PEM":"a-private-key-of-the-test","KID":"k1","ADMIN_API_KEY":"an-admin-key-of-the-test"}`),
+		"COGNOMEGA_SECRETS_FILE="+c.write("secrets.json", `{"PRIVATE_KEY_PEM":"a-private-key-of-the-test","KID":"k1","ADMIN_API_KEY":"an-admin-key-of-the-test","DATABASE_URL":"postgres://u:a-password-of-the-test@db.example.test/ledger"}`),
 		"PULUMI_CONFIG_PASSPHRASE=a passphrase", "PULUMI_BACKEND_URL=file://"+filepath.Join(c.root, "state"), "PULUMI_HOME="+filepath.Join(c.root, "home"),
 		"PULUMI_SKIP_UPDATE_CHECK=true", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true", "PULUMI_BIN="+pulumi,
 		"PATH="+strings.Join([]string{filepath.Dir(pulumi), filepath.Join(c.root, "bin/langhost"), filepath.Join(c.root, "bin/standin"), os.Getenv("PATH")}, ":"),

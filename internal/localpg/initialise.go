@@ -1,6 +1,7 @@
 package localpg
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -59,28 +60,49 @@ func (l *launch) readPassword() error {
 }
 
 func (l *launch) initdb(ctx context.Context, data string) error {
-	made, given := data+".new", filepath.Join(l.cfg.Dir, "password.new")
-	if err := os.RemoveAll(made); err != nil {
-		return fault.New(fault.Unavailable, "remove half a cluster: %w", err)
+	made, err := l.folderAside(data)
+	if err != nil {
+		return err
 	}
+	given := filepath.Join(l.cfg.Dir, "password.new")
 	defer os.Remove(given)
-	if err := errors.Join(os.Mkdir(made, 0o700), os.WriteFile(given, []byte(l.password+"\n"), 0o600)); err != nil {
+	if err := errors.Join(os.WriteFile(given, []byte(l.password+"\n"), 0o600)); err != nil {
 		return fault.New(fault.Unavailable, "make the database's folder: %w", err)
 	}
 	if err := errors.Join(l.id.own(made), l.id.own(given)); err != nil {
 		return err
 	}
 	cmd := l.command("initdb", "-D", made, "-U", superuser, "--pwfile", given, "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "-k")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	_, exited, err := spawn(cmd, true)
+	if err != nil {
+		return fault.New(fault.Unavailable, "make the database cluster: %w", err)
+	}
 	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
-	out, err := cmd.CombinedOutput()
+	err = <-exited
 	stop()
 	if err != nil {
-		return fault.New(fault.Unavailable, "make the database cluster: %w\n%s", err, strings.TrimSpace(string(out)))
+		return fault.New(fault.Unavailable, "make the database cluster: %w\n%s", err, strings.TrimSpace(out.String()))
 	}
 	if err := os.Rename(made, data); err != nil {
 		return fault.New(fault.Unavailable, "keep the database cluster: %w", err)
 	}
 	return nil
+}
+
+// folderAside makes the folder of a cluster to be, with a name of its own: what a start that was killed left running may still
+// write into another. What is left of those goes when it can.
+func (l *launch) folderAside(data string) (string, error) {
+	halves, _ := filepath.Glob(data + ".new*")
+	for _, half := range halves {
+		_ = os.RemoveAll(half)
+	}
+	made, err := os.MkdirTemp(l.cfg.Dir, filepath.Base(data)+".new-")
+	if err != nil {
+		return "", fault.New(fault.Unavailable, "make the database's folder: %w", err)
+	}
+	return made, nil
 }
 
 // maxSocketPath is the least of the systems' limits on a unix socket's path (macOS: 104 bytes with the final zero).

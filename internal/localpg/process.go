@@ -87,7 +87,7 @@ func (l launch) start(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for port := l.rememberedPort(); ; port = 0 {
+	for port := l.rememberedPort(); ; {
 		if port == 0 {
 			if port, err = freePort(ctx); err != nil {
 				return nil, err
@@ -97,7 +97,11 @@ func (l launch) start(ctx context.Context) (*Server, error) {
 		if err == nil {
 			return s, os.WriteFile(l.portPath(), []byte(strconv.Itoa(port)), 0o600)
 		}
-		if !strings.Contains(said, "already exists") && !strings.Contains(said, "still in use") && !strings.Contains(said, "could not create any TCP/IP sockets") {
+		switch {
+		case strings.Contains(said, "already exists"), strings.Contains(said, "still in use"):
+		case strings.Contains(said, "could not create any TCP/IP sockets"):
+			port = 0
+		default:
 			return nil, err
 		}
 		select {

@@ -124,7 +124,10 @@ func TestKilledServerRecovers(t *testing.T) {
 	for round := range 2 {
 		acked += writeUntilKilled(t, s, string(rune('a'+round)))
 		_ = s.Stop(ctx) // gives the lock back, as the end of its process would
-		s = start(t, dir)
+		was := s.Port
+		if s = start(t, dir); s.Port != was {
+			t.Errorf("the server was on port %d, and came back on %d", was, s.Port)
+		}
 		var kept int
 		if err := connect(t, s.URL("postgres")).QueryRow(ctx, "SELECT count(*) FROM acked").Scan(&kept); err != nil || kept < acked {
 			t.Fatalf("%d rows of %d acknowledged, %v", kept, acked, err)

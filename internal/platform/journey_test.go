@@ -11,11 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/cognomega/edge/internal/localcloud"
 )
@@ -143,6 +146,46 @@ func (j journey) api(method, path, body string) {
 	}
 }
 
+// sql runs one statement on the platform's database, and returns the first value that it gives.
+func (j journey) sql(statement string) (value string) {
+	j.t.Helper()
+	var address struct{ URL string }
+	j.must(0, &address, "db", "psql-url")
+	conn, err := pgx.Connect(j.t.Context(), address.URL)
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	defer conn.Close(j.t.Context())
+	err = conn.QueryRow(j.t.Context(), statement).Scan(&value)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		j.t.Fatal(err)
+	}
+	return value
+}
+
+// postmaster is the process of the database's server.
+func (j journey) postmaster() int {
+	j.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(j.dir, "pg", "data", "postmaster.pid"))
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.SplitN(string(raw), "\n", 2)[0])
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return pid
+}
+
+func (j journey) port() string {
+	j.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(j.dir, "pg", "port"))
+	if err != nil {
+		j.t.Fatal(err)
+	}
+	return string(raw)
+}
+
 // processes are those that were started for this account: its folder is in their arguments, environment or working folder.
 func (j journey) processes() (pids []int) {
 	found, _ := filepath.Glob("/proc/[0-9]*")
@@ -161,6 +204,14 @@ func (j journey) processes() (pids []int) {
 	return pids
 }
 
+// cloud are the processes but the database's, which a killed cloud does not take with it.
+func (j journey) cloud() []int {
+	return slices.DeleteFunc(j.processes(), func(pid int) bool {
+		cwd, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "cwd"))
+		return strings.HasPrefix(cwd, filepath.Join(j.dir, "pg"))
+	})
+}
+
 // quiet waits until no process of the account is left.
 func (j journey) quiet() {
 	j.t.Helper()
@@ -170,8 +221,10 @@ func (j journey) quiet() {
 }
 
 // ended waits for the processes of the account to end: those whose parent was killed notice it a moment later.
-func (j journey) ended() bool {
-	for deadline := time.Now().Add(20 * time.Second); len(j.processes()) > 0; <-time.After(20 * time.Millisecond) {
+func (j journey) ended() bool { return allEnd(j.processes) }
+
+func allEnd(processes func() []int) bool {
+	for deadline := time.Now().Add(20 * time.Second); len(processes()) > 0; <-time.After(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return false
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,13 @@ func TestSecretsAreNowhereInClear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	password, err := os.ReadFile(filepath.Join(j.dir, "pg", "password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(password) < 20 || !bytes.Contains(key, password) {
+		t.Fatalf("the database's password of %d bytes is not among the secrets", len(password))
+	}
 	body := strings.SplitN(string(key), `\n`, 3)[1] // the first line of the PEM's body
 	var files int
 	for _, dir := range []string{"pulumi", "log"} {
@@ -64,7 +72,7 @@ func TestSecretsAreNowhereInClear(t *testing.T) {
 			}
 			files++
 			raw, err := os.ReadFile(path)
-			if bytes.Contains(raw, []byte(token)) || bytes.Contains(raw, []byte(body)) {
+			if bytes.Contains(raw, []byte(token)) || bytes.Contains(raw, []byte(body)) || bytes.Contains(raw, password) {
 				t.Errorf("%s holds a secret in clear", path)
 			}
 			return err
@@ -132,8 +140,11 @@ func TestAKilledCloudComesBackWithItsData(t *testing.T) {
 	if err := syscall.Kill(e.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	j.quiet()
+	if !allEnd(j.cloud) {
+		t.Fatalf("processes are left: %v", j.cloud())
+	}
 	j.must(0, nil, "down")
+	j.quiet()
 	for _, gone := range []string{"endpoints.json", "run"} {
 		if _, err := os.Stat(filepath.Join(j.dir, gone)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("down leaves %s of a killed cloud (%v)", gone, err)
@@ -153,6 +164,40 @@ func TestAKilledCloudComesBackWithItsData(t *testing.T) {
 	}
 	j.must(0, nil, "status")
 	j.up()
+}
+
+// kill -9 of the database, and a port that somebody took meanwhile: the next up goes on with the data, and what is unchanged stays.
+func TestAKilledDatabaseComesBackAndIsFollowedWhenItMoved(t *testing.T) {
+	t.Parallel()
+	j := newJourney(t)
+	j.up()
+	j.sql("CREATE TABLE kept AS SELECT 'acknowledged'::text AS what")
+	postmaster := j.postmaster()
+	if err := syscall.Kill(postmaster, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if got := j.up(); got.Changes["same"] == 0 || len(got.Changes) != 1 {
+		t.Errorf("the database came back where it was, and the account was changed by %v", got.Changes)
+	}
+	if got := j.sql("SELECT what FROM kept"); got != "acknowledged" {
+		t.Errorf("after the kill the table holds %q", got)
+	}
+	port := j.port()
+	j.must(0, nil, "db", "down")
+	taken, err := net.Listen("tcp", "127.0.0.1:"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := j.up()
+	if got.Changes["update"] != 1 || j.port() == port {
+		t.Errorf("the database moved from port %s to %s, and the account was changed by %v", port, j.port(), got.Changes)
+	}
+	if err := taken.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if again := j.up(); again.Changes["same"] == 0 || len(again.Changes) != 1 {
+		t.Errorf("the second time the account was changed by %v", again.Changes)
+	}
 }
 
 // Ctrl-C ends it within seconds at whatever step it is, and says that it can be run again.

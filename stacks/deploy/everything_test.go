@@ -10,9 +10,9 @@ import (
 func everything() platform.Spec {
 	return platform.Spec{
 		Hostname: hostname, Zone: apitest.ZoneName,
-		Namespaces: map[string]string{"keys": "test-keys"},
-		Buckets:    map[string]platform.Bucket{"uploads": {Name: "test-uploads", Rules: []sdk.LifecycleRule{{ID: "tmp", Prefix: "tmp/", ExpireDays: 3}}}},
-		Queues:     map[string]string{"events": "test-events", "dead": "test-dead"},
+		Namespaces:  map[string]string{"keys": "test-keys"},
+		Buckets:     map[string]platform.Bucket{"uploads": {Name: "test-uploads", Rules: []sdk.LifecycleRule{{ID: "tmp", Prefix: "tmp/", ExpireDays: 3}}}},
+		Queues:      map[string]string{"events": "test-events", "dead": "test-dead"},
 		Hyperdrives: map[string]platform.Hyperdrive{"db": {Name: "test-db", URLSecret: "DATABASE_URL"}},
 		Workers: map[string]platform.Worker{
 			"gateway": {Public: true, CompatibilityDate: "2026-11-01", Bindings: []platform.Binding{

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"bytes"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -30,6 +31,24 @@ func TestUpTwiceChangesNothingTheSecondTime(t *testing.T) {
 		t.Errorf("second up: %v", changes)
 	}
 	t.Logf("first %d ms, second %d ms", first.of("summary")[0].DurationMS, second.of("summary")[0].DurationMS)
+}
+
+// A database that moved is one update, of Hyperdrive alone; a new password is one too, and neither is there the second time.
+func TestADatabaseThatMovedIsFollowed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.must(deploy.Up)
+	for _, moved := range []string{"postgres://app:hunter2-hunter2@db.example.test:6432/app", "postgres://app:another-hunter2@db.example.test:6432/app"} {
+		w.database = moved
+		r := w.must(deploy.Up)
+		if got := r.planned(); len(got) != 1 || !strings.Contains(got[0], "update") || !strings.Contains(got[0], "db") {
+			r.dump()
+			t.Errorf("planned %q, want an update of the Hyperdrive configuration", got)
+		}
+		if again := w.must(deploy.Up); len(again.planned()) > 0 {
+			t.Errorf("the second time it plans %q", again.planned())
+		}
+	}
 }
 
 // between writes down the report, and does something when the driver says that it applies.

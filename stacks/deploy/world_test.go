@@ -48,7 +48,8 @@ type world struct {
 	env    map[string]string
 	spec   platform.Spec
 
-	protect bool
+	database string // instead of the usual connection string
+	protect  bool
 }
 
 // counter counts requests that would change the account, and can be told to do something between a change and its answer.
@@ -133,6 +134,9 @@ func (w *world) config(verb deploy.Verb, out io.Writer) deploy.Config {
 func (w *world) program() pulumi.RunFunc {
 	in := inputs(w.spec)
 	in.Protect = w.protect
+	if w.database != "" {
+		in.Secrets["DATABASE_URL"] = w.database
+	}
 	return platform.Program(in)
 }
 

@@ -53,7 +53,7 @@ type contractDocument struct {
 	Pressure *contract.Pressure `json:"pressure,omitempty"`
 	Prices   *contract.Prices   `json:"prices,omitempty"`
 
-	Envs map[string]contract.Env       `json:"envs,omitempty"`
+	Envs map[string]contract.Env `json:"envs,omitempty"`
 }
 
 func contractReport(c *contract.Contract, args []string) (term.Report, error) {

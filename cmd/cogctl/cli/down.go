@@ -87,15 +87,13 @@ func destroyStack(ctx context.Context, d *Deps, _ platform.Layout, o downOptions
 }
 
 func stoppedWords(r *downResult) string {
-	what, are := "", "is"
+	what, are := "the database", "is"
 	switch {
 	case r.Stopped && r.Database:
 		what, are = "the local cloud and the database", "are"
 	case r.Stopped:
 		what = "the local cloud"
-	case r.Database:
-		what = "the database"
-	default:
+	case !r.Database:
 		return "nothing was running"
 	}
 	if r.DryRun {
