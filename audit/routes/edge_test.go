@@ -2,12 +2,16 @@ package routes_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,10 +26,11 @@ import (
 // audit says answers must be who answers. Where the audit says that Cloudflare does not document the winner, nothing is asked.
 func TestTheEdgeAgrees(t *testing.T) {
 	t.Parallel()
-	asked := 0
-	for seed := range uint64(60) {
+	asked := map[string]int{}
+	for seed := range uint64(120) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		s, client := newEdge(t)
+		domain := seed%3 == 0
 		c := &routes.Capture{Host: host, Zone: cfapi.Zone{ID: zoneID, Name: "example.test"}, DNS: []routes.DNSRecord{{ID: "r", Type: "A", Name: host, Proxied: true}}}
 		put(t, s, store.Zones, zoneID, store.Zone{ID: zoneID, Name: "example.test", Status: "active"})
 		put(t, s, store.DNSRecords, zoneID+"/r", store.DNSRecord{ID: "r", ZoneID: zoneID, Type: "A", Name: host, Content: "192.0.2.1", Proxied: true})
@@ -34,29 +39,36 @@ func TestTheEdgeAgrees(t *testing.T) {
 			c.Routes = append(c.Routes, r)
 			put(t, s, store.Routes, zoneID+"/"+r.ID, store.Route{ID: r.ID, ZoneID: zoneID, Pattern: r.Pattern, Script: r.Script})
 		}
+		if domain {
+			c.Domains = []cfapi.Domain{{ID: "d", Hostname: host, Service: "domain", ZoneID: zoneID}}
+			put(t, s, store.Domains, "d", store.CustomDomain{ID: "d", Hostname: host, Service: "domain", ZoneID: zoneID})
+		}
 		// Expecting a Worker that does not exist makes every region a finding.
 		for _, f := range routes.Judge(c, routes.Expect{Owner: "expected"}).Findings {
-			if f.Got == "undecided" || !strings.HasPrefix(f.URL, "https://") {
+			if f.Got == "undecided" {
 				continue
 			}
-			asked++
-			if got := answers(t, client, strings.Replace(f.URL, "https://", "http://", 1)); got != f.Got {
+			asked[f.URL[:5]]++
+			if got := answers(t, client, f.URL); got != f.Got {
 				t.Errorf("seed %d: %s is answered by %q, the audit says %q (%s); routes %+v", seed, f.URL, got, f.Got, f.Code, c.Routes)
 			}
 		}
 	}
-	if asked < 150 {
-		t.Errorf("only %d URLs were asked", asked)
+	if asked["https"] < 300 || asked["http:"] < 30 {
+		t.Errorf("only %v URLs were asked", asked)
 	}
+	t.Logf("asked %v", asked)
 }
 
 func randomPatterns(rng *rand.Rand) []string {
+	schemes := []string{"", "", "", "http://", "https://"}
 	hosts := []string{host, host, host, "*.example.test", "*example.test", "*"}
 	parts := []string{"", "a", "ab", "b", "images", "v1"}
 	seen := map[string]bool{}
 	var patterns []string
 	for range 2 + rng.IntN(7) {
 		p := hosts[rng.IntN(len(hosts))]
+		scheme := schemes[rng.IntN(len(schemes))]
 		for range rng.IntN(4) {
 			p += "/" + parts[rng.IntN(len(parts))]
 		}
@@ -66,7 +78,7 @@ func randomPatterns(rng *rand.Rand) []string {
 		if rng.IntN(3) > 0 {
 			p += "*"
 		}
-		if !seen[p] {
+		if p = scheme + p; !seen[p] {
 			seen[p], patterns = true, append(patterns, p)
 		}
 	}
@@ -88,21 +100,33 @@ func newEdge(t *testing.T) (*store.Store, *http.Client) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	ca, err := edge.LoadOrCreateCA(t.TempDir())
+	dir := t.TempDir()
+	ca, err := edge.LoadOrCreateCA(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	workers := named{}
-	for _, name := range []string{"one", "two", "three"} {
+	for _, name := range []string{"one", "two", "three", "domain"} {
 		w := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) }))
 		t.Cleanup(w.Close)
 		workers[name] = w.Listener.Addr().String()
 	}
 	e := edge.New(edge.Config{Store: s, Runtime: workers, CA: ca, Metrics: s.Metrics()})
 	t.Cleanup(func() { _ = e.Close() })
-	front := httptest.NewServer(e.Handler())
-	t.Cleanup(front.Close)
-	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	plain, secure := httptest.NewServer(e.Handler()), httptest.NewUnstartedServer(e.Handler())
+	secure.TLS = e.TLSConfig()
+	secure.StartTLS()
+	t.Cleanup(plain.Close)
+	t.Cleanup(secure.Close)
+	roots := x509.NewCertPool()
+	if pem, err := os.ReadFile(filepath.Join(dir, "ca.pem")); err != nil || !roots.AppendCertsFromPEM(pem) {
+		t.Fatalf("ca.pem: %v", err)
+	}
+	tr := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}, DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+		front := plain
+		if strings.HasSuffix(address, ":443") {
+			front = secure
+		}
 		return new(net.Dialer).DialContext(ctx, "tcp", front.Listener.Addr().String())
 	}}
 	t.Cleanup(tr.CloseIdleConnections)

@@ -30,6 +30,11 @@ type Judgement struct {
 func Judge(c *Capture, e Expect) Judgement {
 	j := judge{c: c, e: e}
 	j.readPatterns()
+	return j.decide()
+}
+
+// decide judges the capture, whose patterns are read.
+func (j *judge) decide() Judgement {
 	for _, scheme := range []string{"https", "http"} {
 		j.regions = append(j.regions, j.split(scheme)...)
 	}
@@ -44,7 +49,7 @@ func Judge(c *Capture, e Expect) Judgement {
 	if j.findings == nil {
 		j.findings = []audit.Finding{}
 	}
-	return Judgement{Host: c.Host, Zone: c.Zone.Name, Owner: j.e.Owner, Route: j.mainRoute(), Regions: len(j.regions), Findings: j.findings}
+	return Judgement{Host: j.c.Host, Zone: j.c.Zone.Name, Owner: j.e.Owner, Route: j.mainRoute(), Regions: len(j.regions), Findings: j.findings}
 }
 
 // Verdict is what a judgement comes to: a finding fails it, and what could not be seen leaves it open.
@@ -78,6 +83,7 @@ const (
 	owned outcome = iota
 	tied          // routes of the same specificity disagree
 	negated
+	unclear // a null route before a custom domain
 	uncovered
 )
 
@@ -126,6 +132,8 @@ func (j *judge) claim(r region) claimed {
 		return claimed{region: r, kind: uncovered}
 	case len(scripts) > 1:
 		return claimed{region: r, kind: tied}
+	case scripts[""] && len(j.c.Domains) > 0:
+		return claimed{region: r, kind: unclear}
 	case scripts[""]:
 		return claimed{region: r, kind: negated}
 	default:
@@ -219,7 +227,7 @@ func (r claimed) answers() string {
 	switch r.kind {
 	case owned:
 		return r.worker
-	case tied:
+	case tied, unclear:
 		return "undecided"
 	default:
 		return "nobody"
@@ -265,6 +273,11 @@ func (j *judge) finding(r claimed) audit.Finding {
 		f.Code, f.Message = "route_ambiguous", "equally specific routes give it to different Workers, and Cloudflare does not say which wins: "+j.describe(r.winners)
 		f.Resource = j.resource(r.winners[0])
 		f.Hint = "delete all but one of them"
+	case r.kind == unclear:
+		f.Code = "route_null_domain"
+		f.Message = fmt.Sprintf("%s takes it away from routes, and Cloudflare does not say whether custom domain %s (Worker %s) answers then", j.describe(r.winners), j.c.Domains[0].Hostname, j.c.Domains[0].Service)
+		f.Resource = j.resource(r.winners[0])
+		f.Hint = "delete route " + f.Resource.ID + ", or detach the custom domain"
 	case r.kind == negated:
 		f.Code, f.Message = "route_null", j.describe(r.winners)+" takes it away from every Worker"
 		f.Resource = j.resource(r.winners[0])

@@ -46,6 +46,13 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		"a partial route": {func(b *bed) { b.dropRoutes(); b.route(host+"/api/*", "gateway") }, "route_gap", "https://" + host + "/healthz", "zone", "nobody", false},
 		"a custom domain takes what no route does": {func(b *bed) { b.dropRoutes(); b.dropRecords(); b.domain(host, "voice") }, "custom_domain_shadow",
 			"https://" + host + "/api/voice/rooms", "custom_domain", "voice", false},
+		"a null route before a custom domain": {func(b *bed) {
+			b.dropRoutes()
+			b.dropRecords()
+			b.domain(host, "gateway")
+			b.route(host+"/static/*", "")
+		}, "route_null_domain",
+			"https://" + host + "/static/x", "route", "undecided", false},
 		"unproxied":                        {func(b *bed) { b.dropRecords(); b.record("A", host, "192.0.2.9", false) }, "dns_unproxied", "https://" + host + "/", "dns_record", "192.0.2.9", false},
 		"one of two records unproxied":     {func(b *bed) { b.record("AAAA", host, "2001:db8::9", false) }, "dns_unproxied", "https://" + host + "/", "dns_record", "2001:db8::9", false},
 		"no record":                        {func(b *bed) { b.dropRecords() }, "dns_missing", "https://" + host + "/", "zone", "nobody", false},

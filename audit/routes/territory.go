@@ -20,7 +20,7 @@ type Territory struct {
 }
 
 // outcomes are the names of what can become of a URL.
-var outcomes = map[outcome]string{owned: "owned", tied: "ambiguous", negated: "null", uncovered: "uncovered"}
+var outcomes = map[outcome]string{owned: "owned", tied: "ambiguous", unclear: "ambiguous", negated: "null", uncovered: "uncovered"}
 
 // Map divides the host among those who answer: each territory, then the exceptions inside it. What is decided by the same
 // resource as the territory around it is a part of that one.

@@ -16,6 +16,7 @@ func newAudit(d *Deps) *cobra.Command {
 
 type routesOptions struct {
 	host, zone, owner string
+	account           bool
 }
 
 // routesResult is who owns a hostname, and every URL of it that somebody else does.
@@ -34,8 +35,11 @@ func newAuditRoutes(d *Deps) *cobra.Command {
 			"and the workers.dev and preview switches. Every URL is decided, none is sampled; each finding names one that shows it.\n\n" +
 			"It works on any account: give --host, with CLOUDFLARE_API_TOKEN and CLOUDFLARE_ACCOUNT_ID. The token needs to read: Zone, DNS, Workers Routes, Workers Scripts; " +
 			"and Pages and Dynamic URL Redirects, without which the verdict is inconclusive at best.",
-		Example: "  cogctl audit routes\n  cogctl audit routes --host shop.example.com --expect-owner shop\n  cogctl audit routes capture before.json",
+		Example: "  cogctl audit routes\n  cogctl audit routes --host shop.example.com --expect-owner shop\n  cogctl audit routes --account\n  cogctl audit routes capture before.json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.account {
+				return auditAccount(cmd.Context(), d, o)
+			}
 			result, err := runAuditRoutes(cmd.Context(), d, o)
 			if err != nil {
 				return err
@@ -48,6 +52,7 @@ func newAuditRoutes(d *Deps) *cobra.Command {
 	}
 	o.flags(cmd)
 	cmd.Flags().StringVar(&o.owner, "expect-owner", "", "Worker that should own the host (default: the contract's gateway)")
+	cmd.Flags().BoolVar(&o.account, "account", false, "decide every hostname of every zone of the account: ties, dead routes, and who shares what")
 	must(cmd.RegisterFlagCompletionFunc("expect-owner", d.completeWorker))
 	cmd.AddCommand(newRoutesCapture(d), newRoutesCompare(d))
 	return cmd
