@@ -35,7 +35,8 @@ type scenario struct {
 func scenarios() []scenario {
 	return []scenario{
 		{"idle", idle}, {"gateway", gateway}, {"edge", edgeCost}, {"websocket", webSocket},
-		{"version", startUp}, {"noop", noOp}, {"up", warmUp}, {"audit", auditRoutes}, {"verify", verifyProof},
+		{"version", startUp}, {"noop", noOp}, {"up", warmUp}, {"audit", auditRoutes}, {"account", auditAccount}, {"cors", corsMatrix}, {"snapshot", takeSnapshot},
+		{"help", showHelp}, {"generator", loadGenerator}, {"verify", verifyProof},
 	}
 }
 
