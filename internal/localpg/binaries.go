@@ -37,6 +37,9 @@ func FindBinaries(nodeModules string) (Binaries, error) {
 	return b, b.link(pkg)
 }
 
+// Program is the path of one of the server's programs.
+func (b Binaries) Program(name string) string { return b.program(name) }
+
 func (b Binaries) program(name string) string { return filepath.Join(b.dir, "bin", name) }
 
 // link makes the libraries' version links. npm packages cannot hold links; theirs come from an install script, which npm may not run.

@@ -2,10 +2,12 @@ package platform
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
 	"github.com/cognomega/edge/contract"
+	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/ledger/pgurl"
 	"github.com/cognomega/edge/internal/ledger/schema"
 )
@@ -71,4 +73,52 @@ func rememberDatabase(c *contract.Contract, l Layout, address string) error {
 		return nil
 	}
 	return writeSecrets(l, secrets)
+}
+
+// LedgerStatus is how an environment's database is found, whether or not it answers.
+type LedgerStatus struct {
+	Database string `json:"database"`
+	Answers  bool   `json:"answers"`
+	Stopped  bool   `json:"stopped"` // this machine's server, when it does not run
+	PID      int    `json:"pid,omitempty"`
+	Server   string `json:"server,omitempty"`
+	Vector   string `json:"pgvector,omitempty"` // the version that the server offers
+	Version  int64  `json:"version"`
+	Target   int64  `json:"target"`
+	Trouble  string `json:"trouble,omitempty"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+// LookAtLedger looks without starting or changing anything; what is wrong is a part of the answer.
+func LookAtLedger(ctx context.Context, l Layout, env string, getenv func(string) string) LedgerStatus {
+	s := LedgerStatus{Database: "this machine's"}
+	if err := s.look(ctx, l, env, getenv); err != nil {
+		s.Stopped = errors.Is(err, fault.NotFound)
+		s.Trouble, s.Hint = err.Error(), fault.HintOf(err)
+	}
+	return s
+}
+
+func (s *LedgerStatus) look(ctx context.Context, l Layout, env string, getenv func(string) string) error {
+	db, err := OpenDatabase(ctx, l, env, getenv)
+	if err != nil {
+		return err
+	}
+	s.Database = db.Target.Shown
+	if db.Embedded != nil {
+		s.PID = db.Embedded.PID
+	}
+	facts, err := db.Target.Probe(ctx)
+	if err != nil {
+		return err
+	}
+	s.Answers, s.Server, s.Vector = true, facts.Version, facts.Vector
+	m, err := schema.New(db.Target.Direct)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	s.Target = m.Target()
+	s.Version, _, err = m.Version(ctx)
+	return err
 }

@@ -10,9 +10,14 @@ import (
 	"github.com/cognomega/edge/internal/term"
 )
 
+type localStatusResult struct {
+	platform.LocalStatus
+	Ledger platform.LedgerStatus `json:"ledger"`
+}
+
 func newLocalStatus(d *Deps) *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Show where the local cloud listens, and its processes", Args: cobra.NoArgs, Example: "  cogctl local status",
+		Use: "status", Short: "Show where the local cloud and the database listen, and their processes", Args: cobra.NoArgs, Example: "  cogctl local status",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := d.layout()
 			if err != nil {
@@ -22,8 +27,9 @@ func newLocalStatus(d *Deps) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			blocks := []term.Block{term.Headline(term.Pass, "local cloud running"), endpointFacts(s.Endpoints), processRows(s)}
-			return d.Term.Print(term.Report{Schema: "cogctl/local.status/v1", Data: s, Blocks: blocks})
+			ledger := platform.LookAtLedger(cmd.Context(), l, platform.Local, d.Getenv)
+			blocks := []term.Block{term.Headline(term.Pass, "local cloud running"), ledgerHeadline(ledger), endpointFacts(s.Endpoints), processRows(s)}
+			return d.Term.Print(term.Report{Schema: "cogctl/local.status/v1", Data: localStatusResult{s, ledger}, Blocks: blocks})
 		},
 	}
 }

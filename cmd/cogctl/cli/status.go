@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -19,6 +20,8 @@ type statusResult struct {
 	Answers  bool           `json:"answers"`
 	Detail   string         `json:"detail"`
 	Workers  []workerStatus `json:"workers"`
+
+	Ledger *platform.LedgerStatus `json:"ledger,omitempty"` // where this machine knows a database
 }
 
 type workerStatus struct {
@@ -39,7 +42,7 @@ func newStatus(d *Deps) *cobra.Command {
 			if err := d.Term.Print(term.Report{Schema: "cogctl/status/v1", Data: result, Blocks: statusBlocks(result)}); err != nil {
 				return err
 			}
-			if !result.Answers {
+			if !result.Answers || result.Ledger != nil && !result.Ledger.Answers {
 				return fault.Finding
 			}
 			return nil
@@ -78,6 +81,10 @@ func runStatus(ctx context.Context, d *Deps) (*statusResult, error) {
 		result.Workers = append(result.Workers, w)
 	}
 	result.Answers, result.Detail = ready(ctx, n)
+	if d.Env == platform.Local || d.Getenv("DATABASE_URL") != "" {
+		ledger := platform.LookAtLedger(ctx, l, d.Env, d.Getenv)
+		result.Ledger = &ledger
+	}
 	return result, nil
 }
 
@@ -105,5 +112,29 @@ func statusBlocks(r *statusResult) []term.Block {
 	for _, w := range r.Workers {
 		rows.Rows = append(rows.Rows, []term.Text{term.T(w.Name), yesOrNo(w.Deployed), term.DimText(w.Modified)})
 	}
-	return []term.Block{term.Headline(verdict, "https://"+r.Hostname+"/ready  "+r.Detail), rows}
+	blocks := []term.Block{term.Headline(verdict, "https://"+r.Hostname+"/ready  "+r.Detail)}
+	if r.Ledger != nil {
+		blocks = append(blocks, ledgerHeadline(*r.Ledger))
+	}
+	return append(blocks, rows)
+}
+
+// ledgerHeadline is the database in one line, with a verdict.
+func ledgerHeadline(s platform.LedgerStatus) term.Block {
+	if !s.Answers {
+		text := "ledger  " + s.Trouble
+		if s.Hint != "" {
+			text += ": " + s.Hint
+		}
+		return term.Headline(term.Fail, text)
+	}
+	verdict := term.Pass
+	if s.Version != s.Target || s.Trouble != "" {
+		verdict = term.Warning
+	}
+	text := fmt.Sprintf("ledger  postgres %s at %s  schema %d of %d", s.Server, s.Database, s.Version, s.Target)
+	if s.PID != 0 {
+		text += fmt.Sprintf("  pid %d", s.PID)
+	}
+	return term.Headline(verdict, text)
 }
