@@ -32,14 +32,14 @@ func TestMedianAndVerdict(t *testing.T) {
 	}
 }
 
-func TestParseStat(t *testing.T) {
+func TestParseParent(t *testing.T) {
 	t.Parallel()
-	got, err := parseStat([]byte("12 (a (b) c) S 7 12 12 0 -1 4194560 1 2 3 4 150 50 9 9 20 0 1 0 100 0 0\n"))
-	if err != nil || got.parent != 7 || got.cpu != 2*time.Second {
-		t.Errorf("%+v, %v", got, err)
+	got, err := parseParent([]byte("12 (a (b) c) S 7 12 12 0 -1 4194560 1 2 3 4 150 50 9 9 20 0 1 0 100 0 0\n"))
+	if err != nil || got != 7 {
+		t.Errorf("%d, %v", got, err)
 	}
-	for _, raw := range []string{"", "12 (x", "12 (x) S 1", "12 (x) S one 12 12 0 -1 4194560 1 2 3 4 150 50 9"} {
-		if _, err := parseStat([]byte(raw)); err == nil {
+	for _, raw := range []string{"", "12 (x", "12 (x) S", "12 (x) S one 12 12"} {
+		if _, err := parseParent([]byte(raw)); err == nil {
 			t.Errorf("%q is taken", raw)
 		}
 	}
@@ -83,8 +83,16 @@ func TestChildrenAndCPU(t *testing.T) {
 			t.Fatalf("children: %v", kids)
 		}
 	}
-	if _, err := measureCPU(os.Getpid()); err != nil {
-		t.Error(err)
+	before, err := measureCPU(os.Getpid())
+	if err != nil || before.goCPU <= 0 || before.workerd <= 0 {
+		t.Errorf("%+v, %v", before, err)
+	}
+	after := before
+	for after.since(before).goCPU == 0 && err == nil { // reading the clock is work of its own
+		after, err = measureCPU(os.Getpid())
+	}
+	if used := after.since(before).goCPU; err != nil || used%(10*time.Millisecond) == 0 {
+		t.Errorf("%s used, %v: a clock of ticks is too coarse", used, err)
 	}
 }
 

@@ -9,45 +9,37 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cognomega/edge/internal/fault"
 )
 
-// tick is the unit of CPU time in /proc, which Linux fixes at a hundredth of a second for every program.
-const tick = 10 * time.Millisecond
-
-// stat is what /proc says of a process.
-type stat struct {
-	parent int
-	cpu    time.Duration
-}
-
-// parseStat reads /proc/<pid>/stat; the command's name may hold spaces and brackets, so fields count from its last bracket.
-func parseStat(raw []byte) (stat, error) {
+// parseParent reads /proc/<pid>/stat; the command's name may hold spaces and brackets, so fields count from its last bracket.
+func parseParent(raw []byte) (int, error) {
 	end := bytes.LastIndexByte(raw, ')')
 	if end < 0 {
-		return stat{}, fault.New(fault.Invalid, "process state %q has no command", raw)
+		return 0, fault.New(fault.Invalid, "process state %q has no command", raw)
 	}
 	fields := strings.Fields(string(raw[end+1:]))
-	if len(fields) < 13 {
-		return stat{}, fault.New(fault.Invalid, "process state %q is short", raw)
+	if len(fields) < 2 {
+		return 0, fault.New(fault.Invalid, "process state %q is short", raw)
 	}
-	var n [3]int
-	for i, at := range []int{1, 11, 12} { // parent, user and system time
-		v, err := strconv.Atoi(fields[at])
-		if err != nil {
-			return stat{}, fault.New(fault.Invalid, "process state %q: %w", raw, err)
-		}
-		n[i] = v
+	parent, err := strconv.Atoi(fields[1])
+	if err != nil {
+		return 0, fault.New(fault.Invalid, "process state %q: %w", raw, err)
 	}
-	return stat{parent: n[0], cpu: time.Duration(n[1]+n[2]) * tick}, nil
+	return parent, nil
 }
 
-func readStat(pid int) (stat, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return stat{}, fault.New(fault.Unavailable, "read the state of process %d: %w", pid, err).WithHint("the bench measures CPU through Linux's /proc")
+// cpuTime is what a process has used, threads that ended included. The scheduler's own clock counts nanoseconds; /proc/<pid>/stat
+// counts hundredths of a second, in which a round of requests is too few to compare.
+func cpuTime(pid int) (time.Duration, error) {
+	const scheduler = 2 // the kernel's CPUCLOCK_SCHED
+	var at unix.Timespec
+	if err := unix.ClockGettime(^int32(pid)<<3|scheduler, &at); err != nil {
+		return 0, fault.New(fault.Unavailable, "read the CPU clock of process %d: %w", pid, err).WithHint("the bench measures CPU through Linux's clocks")
 	}
-	return parseStat(raw)
+	return time.Duration(at.Nano()), nil
 }
 
 // children are the processes below pid.
@@ -62,8 +54,12 @@ func children(pid int) ([]int, error) {
 		if err != nil {
 			continue
 		}
-		if s, err := readStat(id); err == nil { // gone meanwhile, or not
-			below[s.parent] = append(below[s.parent], id)
+		raw, err := os.ReadFile(filepath.Join(p, "stat"))
+		if err != nil {
+			continue // gone meanwhile
+		}
+		if parent, err := parseParent(raw); err == nil {
+			below[parent] = append(below[parent], id)
 		}
 	}
 	var all []int
@@ -86,18 +82,18 @@ func (s spent) since(before spent) spent {
 }
 
 func measureCPU(pid int) (spent, error) {
-	s, err := readStat(pid)
+	own, err := cpuTime(pid)
 	if err != nil {
 		return spent{}, err
 	}
-	total := spent{goCPU: s.cpu}
+	total := spent{goCPU: own}
 	kids, err := children(pid)
 	if err != nil {
 		return spent{}, err
 	}
 	for _, kid := range kids {
-		if s, err := readStat(kid); err == nil {
-			total.workerd += s.cpu
+		if used, err := cpuTime(kid); err == nil { // gone meanwhile, or not
+			total.workerd += used
 		}
 	}
 	return total, nil

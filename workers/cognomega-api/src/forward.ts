@@ -32,13 +32,15 @@ export async function forward(incoming: Incoming, service: Fetcher, target: Targ
   }
 }
 
-const forwarded: ReadonlySet<string> = new Set(FORWARD_HEADERS);
-
-/** What comes from outside is dropped unless it is listed, so that no spelling of an internal header can get in. */
+/**
+ * What comes from outside is dropped unless it is listed, so that no spelling of an internal header can get in. The names are the
+ * list's own strings: V8 keeps one copy of those, while a name out of the runtime is a new string each time.
+ */
 function inwardHeaders(outside: ReadonlyMap<string, string>, inward: Inward): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of outside) {
-    if (forwarded.has(name)) {
+  for (const name of FORWARD_HEADERS) {
+    const value = outside.get(name);
+    if (value !== undefined) {
       headers[name] = value;
     }
   }

@@ -13,7 +13,12 @@ export class Incoming {
     this.request = request;
     this.method = request.method;
     this.url = request.url;
-    this.headers = new Map(request.headers);
+    const headers = new Map<string, string>();
+    // forEach crosses once a header; the iterator of Headers makes an object, a list and two strings of each.
+    request.headers.forEach((value, name) => {
+      headers.set(name, value);
+    });
+    this.headers = headers;
   }
 
   /** The name in lower case. */

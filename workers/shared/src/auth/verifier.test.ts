@@ -152,7 +152,7 @@ describe("what is remembered", () => {
     }
     expect(verifier.remembered).toBe(AUTH.maxVerified);
     await expect(verifier.verify(first, scope())).resolves.toBeDefined();
-  });
+  }, 60_000); // it signs thousands of tokens
 
   it("finds a key published since with one reload, and bounds reloads for keys that never come", async () => {
     const { keys, reads } = counting();
