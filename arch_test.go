@@ -37,6 +37,7 @@ var rules = []rule{
 	{"internal/cfapi/...", []string{"internal/fault"}},
 	{"internal/localpg/...", []string{"internal/fault", "internal/localpg/..."}},
 	{"internal/rotation/...", []string{"contract", "internal/cfapi", "internal/fault"}},
+	{"internal/ledger/ledgertest", []string{"internal/ledger/...", "internal/localpg/pgtest"}},
 	{"internal/ledger/...", []string{"internal/fault", "internal/ledger/...", "migrations"}},
 	{"internal/localcloud/store/...", []string{"internal/fault"}},
 	{"internal/localcloud/runtime/...", []string{"internal/fault", "internal/localcloud/runtime/...", "internal/localcloud/store"}},

@@ -11,8 +11,8 @@ import (
 
 func newLedger(d *Deps) *cobra.Command {
 	return newGroup("ledger", "The journal of credits: add it up again, compare its copies, take it out",
-		"  cogctl ledger verify\n  cogctl ledger drift --env production\n  cogctl ledger export --to ledger.jsonl",
-		newLedgerVerify(d))
+		"  cogctl ledger verify\n  cogctl ledger export --to ledger.jsonl",
+		newLedgerVerify(d), newLedgerExport(d))
 }
 
 // ledgerSession opens one connection to the environment's database, past any pooler, and says what it is called.

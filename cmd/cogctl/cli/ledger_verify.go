@@ -3,11 +3,13 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/ledger/export"
 	"github.com/cognomega/edge/internal/ledger/recount"
 	"github.com/cognomega/edge/internal/term"
 )
@@ -21,13 +23,17 @@ type ledgerVerifyResult struct {
 }
 
 func newLedgerVerify(d *Deps) *cobra.Command {
-	return &cobra.Command{
+	var file string
+	cmd := &cobra.Command{
 		Use: "verify", Short: "Add the whole journal up again, and hold every balance, hold and adjustment against it", Args: cobra.NoArgs,
 		Long: "Add the whole journal up again, and hold every balance, hold and adjustment against it. The adding is done here, in one pass over one moment of the database, " +
 			"so that an error of the database's own sums cannot hide itself; `cogctl ledger drift` asks the database instead, and compares the copies in KV. " +
 			"The digest is of the journal's rows: two ledgers with the same one hold the same journal.",
-		Example: "  cogctl ledger verify\n  cogctl ledger verify --env production -o json",
+		Example: "  cogctl ledger verify\n  cogctl ledger verify --env production -o json\n  cogctl ledger verify --file ledger.jsonl",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file != "" {
+				return verifyExport(d, file)
+			}
 			result, err := runLedgerVerify(cmd.Context(), d)
 			if err != nil {
 				return err
@@ -41,6 +47,30 @@ func newLedgerVerify(d *Deps) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&file, "file", "", "look at an export instead of a database: whether it is whole and as it was written")
+	must(cmd.MarkFlagFilename("file", "jsonl", "csv"))
+	return cmd
+}
+
+type exportVerifyResult struct {
+	File string `json:"file"`
+	export.Summary
+}
+
+// verifyExport holds a file against its own trailer.
+func verifyExport(d *Deps, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fault.New(fault.Invalid, "read the export: %w", err)
+	}
+	defer f.Close()
+	summary, err := export.Read(f, nil)
+	if err != nil {
+		return err
+	}
+	return d.Term.Print(term.Report{Schema: "cogctl/ledger.verify-file/v1", Data: exportVerifyResult{path, summary}, Blocks: []term.Block{
+		term.Headline(term.Pass, fmt.Sprintf("%s is whole: %s transfers, sha256 %s", path, grouped(summary.Transfers), summary.SHA256)), summaryFacts(summary),
+	}})
 }
 
 func runLedgerVerify(ctx context.Context, d *Deps) (*ledgerVerifyResult, error) {

@@ -6,16 +6,17 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/cognomega/edge/internal/ledger/ledgertest"
 	"github.com/cognomega/edge/internal/ledger/recount"
 )
 
 func TestALedgerThatLivedIsSound(t *testing.T) {
 	t.Parallel()
-	conn := open(t)
+	conn := bed.Open(t)
 	if r := count(t, conn); !r.Sound() || r.Transfers != 0 || r.Accounts != 3 {
 		t.Fatalf("an empty ledger: %+v", r)
 	}
-	lived(t, conn)
+	ledgertest.Lived(t, conn)
 	r := count(t, conn)
 	if !r.Sound() {
 		t.Errorf("findings: %+v", r.Findings)
@@ -60,11 +61,11 @@ func TestEveryLieIsFound(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conn := open(t)
-			lived(t, conn)
+			conn := bed.Open(t)
+			ledgertest.Lived(t, conn)
 			before := count(t, conn)
-			exec(t, conn, "ALTER TABLE ledger.transfer DISABLE TRIGGER ALL")
-			exec(t, conn, test.sql)
+			ledgertest.Exec(t, conn, "ALTER TABLE ledger.transfer DISABLE TRIGGER ALL")
+			ledgertest.Exec(t, conn, test.sql)
 			after := count(t, conn)
 			if test.code == "" { // sums cannot tell, the digest of the rows does
 				if after.Digest == before.Digest {
@@ -91,8 +92,8 @@ func found(r *recount.Report, code, says string) bool {
 // TestManyFindingsAreCounted keeps a ledger that is wrong everywhere from filling memory and screen.
 func TestManyFindingsAreCounted(t *testing.T) {
 	t.Parallel()
-	conn := open(t)
-	exec(t, conn, "INSERT INTO ledger.account (kind, ref) SELECT 'customer', 'c' || n FROM generate_series(1, 250) n")
+	conn := bed.Open(t)
+	ledgertest.Exec(t, conn, "INSERT INTO ledger.account (kind, ref) SELECT 'customer', 'c' || n FROM generate_series(1, 250) n")
 	if r := count(t, conn); len(r.Findings) != 100 || r.Unlisted != 150 {
 		t.Errorf("%d listed, %d not", len(r.Findings), r.Unlisted)
 	}
@@ -101,19 +102,23 @@ func TestManyFindingsAreCounted(t *testing.T) {
 // TestItReadsOneMoment writes while the journal is being read: what is compared is of before.
 func TestItReadsOneMoment(t *testing.T) {
 	t.Parallel()
-	conn := open(t)
-	lived(t, conn)
+	conn := bed.Open(t)
+	ledgertest.Lived(t, conn)
 	other, err := pgx.ConnectConfig(t.Context(), conn.Config())
-	must(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer other.Close(t.Context())
 	wrote := false
 	r, err := recount.Run(t.Context(), conn, func(int64, int64) {
 		if !wrote {
 			wrote = true
-			lived(t, other)
+			ledgertest.Lived(t, other)
 		}
 	})
-	must(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if !wrote || !r.Sound() || r.Transfers != 8 {
 		t.Errorf("wrote %v, %d transfers, %+v", wrote, r.Transfers, r.Findings)
 	}

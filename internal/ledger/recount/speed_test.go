@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+
+	"github.com/cognomega/edge/internal/ledger/ledgertest"
 )
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
@@ -12,11 +14,11 @@ func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 // journalOf plants a journal of n transfers over a thousand accounts, and balances that fit it.
 func journalOf(tb testing.TB, n int) func() {
 	tb.Helper()
-	conn := open(tb)
-	exec(tb, conn, "INSERT INTO ledger.account (id, kind, ref) SELECT 1000 + n, 'customer', 'c' || n || '@load.test' FROM generate_series(0, 999) n")
-	exec(tb, conn, fmt.Sprintf(`INSERT INTO ledger.transfer (id, kind, debit_id, credit_id, amount, occurred_at)
+	conn := bed.Open(tb)
+	ledgertest.Exec(tb, conn, "INSERT INTO ledger.account (id, kind, ref) SELECT 1000 + n, 'customer', 'c' || n || '@load.test' FROM generate_series(0, 999) n")
+	ledgertest.Exec(tb, conn, fmt.Sprintf(`INSERT INTO ledger.transfer (id, kind, debit_id, credit_id, amount, occurred_at)
 		SELECT gen_random_uuid(), 'usage', 1000 + n %% 1000, 1, 1 + n %% 7, now() - n * interval '1 second' FROM generate_series(1, %d) n`, n))
-	exec(tb, conn, `INSERT INTO ledger.balance (account_id, debits, floor) SELECT debit_id, sum(amount), -1000000000 FROM ledger.transfer GROUP BY debit_id; ANALYZE ledger.transfer`)
+	ledgertest.Exec(tb, conn, `INSERT INTO ledger.balance (account_id, debits, floor) SELECT debit_id, sum(amount), -1000000000 FROM ledger.transfer GROUP BY debit_id; ANALYZE ledger.transfer`)
 	return func() {
 		if r := count(tb, conn); !r.Sound() || r.Transfers != int64(n) {
 			tb.Fatalf("%d transfers, %+v", r.Transfers, r.Findings)
