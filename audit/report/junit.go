@@ -60,7 +60,7 @@ func (r *Report) JUnit() ([]byte, error) {
 	}
 	s.add(r.Env, "drift", "what is live is what is declared", r.Drift.Verdict, true, orElse(r.Drift.Because, r.Drift.says()), nil, r.Drift.File)
 	for _, g := range r.Gates {
-		s.add(r.Env, "gate-"+g.Name, "gate "+g.Name, g.Verdict, true, g.Because, nil, "")
+		s.add(r.Env, "gate-"+g.Name, "gate "+g.Name, g.Verdict, g.Verdict == audit.Pass, g.Because, nil, "")
 	}
 	all := junitSuites{Name: "cogctl report", Tests: s.Tests, Failures: s.Failures, Errors: s.Errors, Skipped: s.Skipped, Suites: []junitSuite{s}}
 	raw, err := xml.MarshalIndent(all, "", "  ")

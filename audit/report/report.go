@@ -26,7 +26,7 @@ type Sources struct {
 	Now       time.Time
 	Tool      string
 	MaxAge    time.Duration // evidence older than this is shown, and does not count as a pass
-	Gates     []Gate        // as the caller found them
+	Gates     []Gate        // as the caller found them; they rest on the same evidence, so they add nothing to the verdict
 	Rotation  *Rotation     // as the caller found it
 }
 
@@ -125,9 +125,9 @@ type Keys struct {
 
 // Rotation is the state of a rotation of the signing key, in words.
 type Rotation struct {
-	Phase string `json:"phase"`
-	Next  string `json:"next,omitempty"`
-	Steps []Step `json:"steps"`
+	Phase   string `json:"phase"`
+	Overdue bool   `json:"overdue"` // a step is due, and nobody takes it
+	Steps   []Step `json:"steps"`
 }
 
 // Step is a moment of a rotation, past or to come.
@@ -135,6 +135,8 @@ type Step struct {
 	Name string     `json:"name"`
 	At   *time.Time `json:"at,omitempty"`
 	Done bool       `json:"done"`
+	// Because says what it waits for.
+	Because string `json:"because,omitempty"`
 }
 
 // Drift is in what the newest snapshot differs from what is declared.
@@ -195,11 +197,6 @@ func (r *Report) conclude() {
 	for _, c := range r.Checks {
 		if c.counts() {
 			verdicts = append(verdicts, c.Verdict)
-		}
-	}
-	for _, g := range r.Gates {
-		if g.Verdict == audit.Fail {
-			verdicts = append(verdicts, audit.Fail)
 		}
 	}
 	r.Verdict = audit.Worst(verdicts...)

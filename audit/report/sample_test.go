@@ -121,6 +121,6 @@ func rotating() report.Keys {
 			{At: at(0), Keys: []jwks.Key{k1}, Signer: k1.KID}, {At: at(30), Keys: []jwks.Key{k1}, Signer: k1.KID}, {At: at(62), Keys: []jwks.Key{k1, k2}, Signer: k1.KID},
 			{At: at(70), Keys: []jwks.Key{k1, k2}, Signer: k2.KID}, {At: at(99), Keys: []jwks.Key{k2}, Signer: k2.KID},
 		},
-		Rotation: &report.Rotation{Phase: "the new key signs", Next: "the old key leaves in 1 h", Steps: []report.Step{{Name: "publish the new key", At: &begun, Done: true}, {Name: "retire the old key", At: &due}}},
+		Rotation: &report.Rotation{Phase: "the new key signs", Overdue: true, Steps: []report.Step{{Name: "publish the new key", At: &begun, Done: true}, {Name: "retire the old key", At: &due}}},
 	}
 }

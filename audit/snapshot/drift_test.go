@@ -12,6 +12,7 @@ import (
 	"github.com/cognomega/edge/audit/snapshot"
 	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/internal/cfapi"
+	"github.com/cognomega/edge/internal/localcloud/api/apitest"
 )
 
 // lines are the changes as a reader takes them in.
@@ -288,6 +289,26 @@ func TestDriftBetweenTwoTimes(t *testing.T) {
 		}, "added hyperdrives.neon.origin_connection_limit"},
 		"hyperdrive name":    {func(b *bed) { b.account("PATCH", "/hyperdrive/configs/"+b.ids["hyperdrive"], object{"name": "other"}) }, "renamed hyperdrives: neon, other"},
 		"gradual deployment": {func(b *bed) { b.split("jobs-svc") }, "added workers.jobs-svc.serving[1]"},
+		"secret added": {func(b *bed) {
+			b.account("PUT", jobs+"/secrets", object{"name": "NEW_SECRET", "text": plantedSecret, "type": "secret_text"})
+		}, "added workers.jobs-svc.secrets.NEW_SECRET"},
+		"secret gone":    {func(b *bed) { b.account("DELETE", "/workers/scripts/auth-svc/secrets/KID", nil) }, "removed workers.auth-svc.secrets.KID"},
+		"previews alone": {func(b *bed) { b.account("POST", jobs+"/subdomain", object{"enabled": false, "previews_enabled": true}) }, "changed workers.jobs-svc.preview_urls: false, true"},
+		"route re-pointed": {func(b *bed) {
+			b.zone("PUT", "/workers/routes/"+b.ids["route"], object{"pattern": "api.cognomega.localhost/*", "script": "auth-svc"})
+		}, `changed routes["api.cognomega.localhost/*"].worker: cognomega-api, auth-svc`},
+		"domain re-pointed": {func(b *bed) {
+			b.id("domain", "PUT", "/workers/domains", object{"hostname": "jobs.cognomega.localhost", "service": "auth-svc", "zone_id": apitest.ZoneID, "override_existing_origin": true})
+		}, `changed custom_domains["jobs.cognomega.localhost"].worker: jobs-svc, auth-svc`},
+		"record unproxied": {func(b *bed) { b.zone("PATCH", "/dns_records/"+b.ids["dns"], object{"proxied": false}) }, `changed dns["AAAA api.cognomega.localhost"]["100::"].proxied: true, false`},
+		"lifecycle date":   {lifecycle(object{"id": "expire-tmp", "enabled": true, "conditions": object{"prefix": "tmp/"}, "deleteObjectsTransition": object{"condition": object{"type": "Date", "date": "2027-01-01T00:00:00Z"}}}), "added r2_buckets.cognomega-uploads.lifecycle.expire-tmp.delete.date"},
+		"lifecycle transition": {lifecycle(object{"id": "expire-tmp", "enabled": true, "conditions": object{"prefix": "tmp/"}, "deleteObjectsTransition": age(259200), "storageClassTransitions": []object{{"condition": object{"type": "Age", "maxAge": 60}, "storageClass": "InfrequentAccess"}}}),
+			"added r2_buckets.cognomega-uploads.lifecycle.expire-tmp.transitions"},
+		"hyperdrive scheme": {origin("scheme", "mysql"), "changed hyperdrives.neon.origin.scheme: postgres, mysql"},
+		"consumer pulls": {func(b *bed) {
+			b.account("DELETE", "/queues/"+b.ids["queue"]+"/consumers/"+b.ids["consumer"], nil)
+			b.account("POST", "/queues/"+b.ids["queue"]+"/consumers", object{"type": "http_pull", "settings": object{"batch_size": 5}})
+		}, "added queues.jobs.consumers.http_pull"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

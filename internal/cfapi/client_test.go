@@ -118,11 +118,16 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	b := newBed(t, map[string][]answer{"GET " + routesPath: {
 		{status: 429, header: http.Header{"Retry-After": {"7"}}, body: `{"success":false,"errors":[{"code":971,"message":"Please wait"}]}`}, ok(`[]`),
 	}})
-	if _, err := b.Routes(t.Context(), zone); err != nil {
+	said := ""
+	ctx := cfapi.WithWaiting(t.Context(), func(wait time.Duration, because error) { said += wait.String() + " " + because.Error() })
+	if _, err := b.Routes(ctx, zone); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]time.Duration{7 * time.Second}, b.waits); diff != "" {
 		t.Error(diff)
+	}
+	if said != "7s Cloudflare says 971 Please wait" {
+		t.Errorf("it said %q", said)
 	}
 }
 

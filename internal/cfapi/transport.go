@@ -77,6 +77,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if !again {
 			return nil, err
 		}
+		tellWaiting(req.Context(), wait, err)
 		if t.sleep(req.Context(), wait) != nil {
 			return nil, err // the reason for waiting says more than the end of the wait
 		}

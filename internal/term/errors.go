@@ -45,6 +45,16 @@ func (t *Term) Note(parts ...Text) {
 	fmt.Fprintln(t.err, Line(parts).text(c))
 }
 
+// Interject is Note for what comes up while a Progress runs, from any goroutine.
+func (t *Term) Interject(parts ...Text) {
+	t.errMu.Lock()
+	defer t.errMu.Unlock()
+	if t.errTTY {
+		fmt.Fprint(t.err, "\r\x1b[K")
+	}
+	t.Note(parts...)
+}
+
 // printable keeps what an API answered from moving the cursor or hiding text: control characters become visible.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {

@@ -76,6 +76,8 @@ func (p *Progress) Stop() {
 func (p *Progress) tick(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.t.errMu.Lock()
+	defer p.t.errMu.Unlock()
 	if !p.t.errTTY {
 		if now.Sub(p.said) >= saysEvery {
 			p.said = now

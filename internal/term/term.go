@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/charmbracelet/lipgloss"
@@ -32,6 +33,7 @@ func Formats() []string { return []string{string(Table), string(JSON), string(Ma
 type Term struct {
 	in       io.Reader
 	out, err io.Writer
+	errMu    sync.Mutex // between a Progress and what is said while it runs
 
 	inTTY, outTTY, errTTY bool
 

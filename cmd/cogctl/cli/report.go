@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -15,6 +16,7 @@ import (
 	"github.com/cognomega/edge/audit/report"
 	"github.com/cognomega/edge/audit/suite"
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/rotation"
 	"github.com/cognomega/edge/internal/term"
 )
 
@@ -79,8 +81,9 @@ func runReport(ctx context.Context, d *Deps, o reportOptions) (*reportResult, er
 	if _, ok := c.Envs[d.Env]; !ok {
 		return nil, d.unknownEnv(c)
 	}
+	var turning *report.Rotation
 	if o.run {
-		if err := lookFirst(ctx, d); err != nil {
+		if turning, err = lookFirst(ctx, d); err != nil {
 			return nil, err
 		}
 	}
@@ -90,7 +93,7 @@ func runReport(ctx context.Context, d *Deps, o reportOptions) (*reportResult, er
 	}
 	r, err := report.Gather(ctx, report.Sources{
 		Env: d.Env, Contract: c, Verifier: evidence.Verifier{Ring: ring, Checks: suite.For(c), Contract: c}, Proofs: d.proofs(), Snapshots: d.snapshots(),
-		Now: d.now(), Tool: "cogctl " + d.Version, MaxAge: o.maxAge,
+		Now: d.now(), Tool: "cogctl " + d.Version, MaxAge: o.maxAge, Rotation: turning,
 	})
 	if err != nil {
 		return nil, err
@@ -99,12 +102,12 @@ func runReport(ctx context.Context, d *Deps, o reportOptions) (*reportResult, er
 	return result, result.write(d, o)
 }
 
-// lookFirst makes the evidence that costs nothing but some requests. A check that could not look is said; the report then
-// shows what is left.
-func lookFirst(ctx context.Context, d *Deps) error {
+// lookFirst makes the evidence that costs nothing but some requests, and asks how far a rotation of the key is. What could not
+// be looked at is said; the report then shows what is left.
+func lookFirst(ctx context.Context, d *Deps) (*report.Rotation, error) {
 	proved, err := runProve(ctx, d, append(suite.Phase0(), cors.MatrixWithin(mostRequests)), true)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, c := range proved.Checks {
 		if c.err != nil {
@@ -113,10 +116,31 @@ func lookFirst(ctx context.Context, d *Deps) error {
 	}
 	s, err := d.live(ctx, d.Env)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = s.Keep(d.snapshots())
-	return err
+	if _, err = s.Keep(d.snapshots()); err != nil {
+		return nil, err
+	}
+	_, status, err := runJWKSStatus(ctx, d)
+	if err != nil {
+		d.Term.Note(term.T("could not ask how far a rotation of the key is: " + err.Error()))
+		return nil, nil //nolint:nilerr,nilnil // a report without it says so
+	}
+	return rotationOf(status), nil
+}
+
+// rotationOf is the state of a rotation in the report's words.
+func rotationOf(s *rotation.Status) *report.Rotation {
+	var line strings.Builder
+	for _, t := range phaseLine(s)[1:] {
+		line.WriteString(t.Text)
+	}
+	r := &report.Rotation{Phase: strings.TrimSpace(line.String()), Overdue: s.Overdue, Steps: []report.Step{}}
+	for _, e := range s.Timeline {
+		at := e.At
+		r.Steps = append(r.Steps, report.Step{Name: eventText(e), At: &at, Done: e.State == "done", Because: e.Because})
+	}
+	return r
 }
 
 // write makes the files that were asked for, each whole or not at all.

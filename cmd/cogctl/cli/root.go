@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cognomega/edge/internal/cfapi"
 	"github.com/cognomega/edge/internal/fault"
 )
 
@@ -125,6 +126,7 @@ func (d *Deps) start(cmd *cobra.Command) error {
 		return err
 	}
 	d.parsed, d.envGiven = true, cmd.Flags().Changed("env")
+	cmd.SetContext(cfapi.WithWaiting(cmd.Context(), d.waiting()))
 	if d.timeout < 0 {
 		return fault.New(fault.Invalid, "--timeout %s is in the past", d.timeout)
 	}
