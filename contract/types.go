@@ -20,7 +20,6 @@ type Contract struct {
 	Pressure Pressure
 	Prices   Prices
 	Envs     map[string]Env
-	Gates    Gates
 
 	slo    sloFile
 	digest string

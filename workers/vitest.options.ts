@@ -137,7 +137,7 @@ function service(name: string) {
     format: "esm",
     conditions: ["workerd"],
     write: false,
-    external: ["cloudflare:*"],
+    external: ["cloudflare:*", "node:*"],
   });
   const script = outputFiles[0]?.text as string;
   return {

@@ -2,6 +2,7 @@ package snapshot_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -53,6 +54,7 @@ func newBed(t *testing.T) *bed {
 		b.account("POST", "/r2/buckets", object{"name": bucket})
 		b.account("PUT", "/r2/buckets/"+bucket+"/lifecycle", object{"rules": rules})
 	}
+	b.deployMoney()
 	b.deploy()
 	b.id("dns", "POST", "/dns_records", object{"type": "AAAA", "name": "api.cognomega.localhost", "content": "100::", "proxied": true, "ttl": 1})
 	b.id("route", "POST", "/workers/routes", object{"pattern": "api.cognomega.localhost/*", "script": "cognomega-api"})
@@ -76,7 +78,7 @@ func declaredLifecycle() map[string][]object {
 	}
 }
 
-// deploy uploads the three Workers of the contract.
+// deploy uploads the Workers of the contract.
 func (b *bed) deploy() {
 	origins := "https://app.cognomega.com,https://www.cognomega.com,https://cognomega.com,https://cognomega-frontend.pages.dev,http://localhost:5173,http://127.0.0.1:5173"
 	issuer, secret := text("ISSUER", "https://api.cognomega.localhost"), func(name string) cfapi.Binding {
@@ -88,7 +90,33 @@ func (b *bed) deploy() {
 		text("TURNSTILE_VERIFY_URL", "https://challenges.cloudflare.com/turnstile/v0/siteverify"))
 	b.upload("orchestrator-svc", nil, cfapi.Binding{Name: "AI", Type: "ai"})
 	b.upload("cognomega-api", nil, issuer, keys, secret("ADMIN_API_KEY"), text("ALLOWED_ORIGINS", origins),
-		cfapi.Binding{Name: "AUTH", Type: "service", Service: "auth-svc"}, cfapi.Binding{Name: "ORCHESTRATOR", Type: "service", Service: "orchestrator-svc"})
+		service("AUTH", "auth-svc"), service("ORCHESTRATOR", "orchestrator-svc"), service("BILLING", "billing-svc"), service("USAGE", "usage-svc"),
+		service("RECONCILER", "reconciler"))
+}
+
+func service(name, worker string) cfapi.Binding {
+	return cfapi.Binding{Name: name, Type: "service", Service: worker}
+}
+
+// deployMoney uploads the Workers that usage and balances pass through, and gives them the queues and the clock.
+func (b *bed) deployMoney() {
+	db := cfapi.Binding{Name: "DB", Type: "hyperdrive", ID: b.ids["ledger"]}
+	copies := cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]}
+	queue := func(name, queue string) cfapi.Binding {
+		return cfapi.Binding{Name: name, Type: "queue", QueueName: queue}
+	}
+	b.upload("billing-svc", nil, db, copies)
+	b.upload("usage-svc", nil, copies, queue("USAGE", "cognomega-usage-events"))
+	b.upload("usage-writer", nil, db, copies, queue("DEAD_USAGE", "cognomega-usage-events-dlq"))
+	b.upload("reconciler", nil, db, copies, queue("USAGE", "cognomega-usage-events"))
+	b.account("PUT", "/workers/scripts/reconciler/schedules", []object{{"cron": "* * * * *"}})
+	settings := object{"batch_size": 100, "max_retries": 100, "max_wait_time_ms": 1000, "retry_delay": 2, "max_concurrency": 1}
+	b.id("consumer-usage", "POST", "/queues/"+b.ids["usage"]+"/consumers", object{
+		"type": "worker", "script_name": "usage-writer", "dead_letter_queue": "cognomega-usage-events-dlq", "settings": settings,
+	})
+	dead := maps.Clone(settings)
+	dead["retry_delay"] = 60
+	b.id("consumer-dlq", "POST", "/queues/"+b.ids["usage-dlq"]+"/consumers", object{"type": "worker", "script_name": "usage-writer", "settings": dead})
 }
 
 func text(name, value string) cfapi.Binding {

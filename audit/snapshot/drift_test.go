@@ -101,8 +101,11 @@ func TestDriftFromTheContract(t *testing.T) {
 		"a ledger that is cached": {func(b *bed) {
 			b.account("PATCH", "/hyperdrive/configs/"+b.ids["ledger"], object{"caching": object{"disabled": false}})
 		}, []string{"changed hyperdrives.cognomega-neon.caching.disabled: true, false"}},
-		"a ledger that is gone": {func(b *bed) { b.account("DELETE", "/hyperdrive/configs/"+b.ids["ledger"], nil) }, []string{"removed hyperdrives.cognomega-neon"}},
-		"a queue that is gone":  {func(b *bed) { b.account("DELETE", "/queues/"+b.ids["usage-dlq"], nil) }, []string{"removed queues.cognomega-usage-events-dlq"}},
+		"a ledger that is gone": {func(b *bed) { b.account("DELETE", "/hyperdrive/configs/"+b.ids["ledger"], nil) }, []string{
+			"removed hyperdrives.cognomega-neon", "removed workers.billing-svc.bindings.DB.config", "removed workers.reconciler.bindings.DB.config",
+			"removed workers.usage-writer.bindings.DB.config",
+		}},
+		"a queue that is gone": {func(b *bed) { b.account("DELETE", "/queues/"+b.ids["usage-dlq"], nil) }, []string{"removed queues.cognomega-usage-events-dlq"}},
 		"a queue that forgets earlier": {func(b *bed) {
 			b.account("PATCH", "/queues/"+b.ids["usage"], object{"settings": object{"message_retention_period": 60}})
 		}, []string{"changed queues.cognomega-usage-events.message_retention_s: 345600, 60"}},
@@ -110,8 +113,9 @@ func TestDriftFromTheContract(t *testing.T) {
 			b.account("PATCH", "/queues/"+b.ids["usage"], object{"settings": object{"delivery_paused": true}})
 		}, []string{"changed queues.cognomega-usage-events.delivery_paused: false, true"}},
 		"a consumer nobody declared": {func(b *bed) {
+			b.account("DELETE", "/queues/"+b.ids["usage-dlq"]+"/consumers/"+b.ids["consumer-dlq"], nil)
 			b.account("POST", "/queues/"+b.ids["usage-dlq"]+"/consumers", object{"type": "http_pull"})
-		}, []string{"added queues.cognomega-usage-events-dlq.consumers"}},
+		}, []string{"added queues.cognomega-usage-events-dlq.consumers.http_pull", "removed queues.cognomega-usage-events-dlq.consumers.usage-writer"}},
 		"a Worker nobody declared": {func(b *bed) { b.upload("stray", nil) }, []string{"added workers.stray"}},
 		"a Worker that is gone": {func(b *bed) { b.account("DELETE", "/workers/scripts/cognomega-api?force=true", nil) }, []string{
 			`removed routes["api.cognomega.localhost/*"]`, "removed workers.cognomega-api",
@@ -141,31 +145,21 @@ func TestDriftFromTheContract(t *testing.T) {
 	}
 }
 
-// A contract with every kind of binding, a consumer and a cron is held against an account that has just those, and then without.
+// What takes messages and what is called by the clock is held against an account that has just that, and then without.
 func TestDriftOfWhatTakesMessages(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
 	w := b.contract.Workers["orchestrator-svc"]
-	w.Bindings["USAGE"], w.Bindings["LEDGER"] = contract.Binding{Queue: "usage-events"}, contract.Binding{Hyperdrive: "neon"}
 	w.Bindings["VERSION"] = contract.Binding{Version: true}
-	w.Consumes = map[string]contract.Consumer{"usage-events": {Batch: 100, WaitMS: 1000, Retries: 10, RetryDelayS: 5, MaxConcurrency: 1, DeadLetter: "usage-events-dlq"}}
-	w.Crons = map[string]contract.Cron{"* * * * *": {}}
-	b.contract.Workers["orchestrator-svc"] = w
 	b.upload("orchestrator-svc", func(u *cfapi.ScriptUpload) {
-		u.Bindings = append(u.Bindings, cfapi.Binding{Name: "USAGE", Type: "queue", QueueName: "cognomega-usage-events"},
-			cfapi.Binding{Name: "LEDGER", Type: "hyperdrive", ID: b.ids["ledger"]}, cfapi.Binding{Name: "VERSION", Type: "version_metadata"})
+		u.Bindings = append(u.Bindings, cfapi.Binding{Name: "VERSION", Type: "version_metadata"})
 	})
-	consumers := "/queues/" + b.ids["usage"] + "/consumers"
-	b.id("consumer", "POST", consumers, object{"type": "worker", "script_name": "orchestrator-svc", "dead_letter_queue": "cognomega-usage-events-dlq", "settings": object{
-		"batch_size": 100, "max_wait_time_ms": 1000, "max_retries": 10, "retry_delay": 5, "max_concurrency": 1,
-	}})
-	b.account("PUT", "/workers/scripts/orchestrator-svc/schedules", []object{{"cron": "* * * * *"}})
 	if d := snapshot.Diff(b.declared(), b.collect(), nil); d.Verdict != audit.Pass {
 		t.Fatalf("as declared: %s %q", d.Verdict, lines(d.Changes))
 	}
-	b.account("DELETE", consumers+"/"+b.ids["consumer"], nil)
-	b.account("PUT", "/workers/scripts/orchestrator-svc/schedules", []object{})
-	want := []string{"removed queues.cognomega-usage-events.consumers", "removed workers.orchestrator-svc.crons"}
+	b.account("DELETE", "/queues/"+b.ids["usage"]+"/consumers/"+b.ids["consumer-usage"], nil)
+	b.account("PUT", "/workers/scripts/reconciler/schedules", []object{})
+	want := []string{"removed queues.cognomega-usage-events.consumers", "removed workers.reconciler.crons"}
 	if diff := cmp.Diff(want, lines(snapshot.Diff(b.declared(), b.collect(), nil).Changes)); diff != "" {
 		t.Error(diff)
 	}

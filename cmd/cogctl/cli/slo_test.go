@@ -30,7 +30,7 @@ func sloBench(t *testing.T, fake term.Fake) (*bench, *atomic.Int64) {
 	probe := contract.Probe{Path: "/api/ai/binding", Method: "GET"}
 	c.SLO = map[string]contract.Objective{
 		"patient": {Quantile: 0.9, MaxMS: 5000, Confidence: 0.95, Probe: probe},
-		"later":   {Quantile: 0.9, MaxMS: 150, Confidence: 0.95, Probe: contract.Probe{Path: "/api/credits", Method: "GET"}},
+		"later":   {Quantile: 0.9, MaxMS: 150, Confidence: 0.95, Probe: contract.Probe{Path: "/api/undeclared", Method: "GET"}},
 	}
 	b.deps.Contract = func() (*contract.Contract, error) { return &c, nil }
 	resolve := b.deps.Target
@@ -130,7 +130,7 @@ func TestSLOProveFails(t *testing.T) {
 	if code := b.run(append(quick, "later")...); code != fault.ExitFinding {
 		t.Fatalf("exit %d: %s%s", code, b.out, b.err)
 	}
-	for _, want := range []string{"2 objectives on api.cognomega.com", "✗ fail", "× 503", "not declared yet: the contract has no path /api/credits", "-slo-patient.json"} {
+	for _, want := range []string{"2 objectives on api.cognomega.com", "✗ fail", "× 503", "not declared yet: the contract has no path /api/undeclared", "-slo-patient.json"} {
 		if !strings.Contains(b.out.String(), want) {
 			t.Errorf("%q is not in\n%s", want, b.out)
 		}

@@ -8,10 +8,16 @@ export interface Env {
   readonly ALLOWED_ORIGINS: string;
   /** Tokens and the JWKS. */
   readonly AUTH: Fetcher;
+  /** Balances and adjustments. */
+  readonly BILLING: Fetcher;
   /** The only iss a token may carry. */
   readonly ISSUER: string;
   /** Reads the JWKS that tokens are verified against. */
   readonly KEYS: KVNamespace;
   /** Everything that asks a model. */
   readonly ORCHESTRATOR: Fetcher;
+  /** A pass over the copies in KV when an operator asks. */
+  readonly RECONCILER: Fetcher;
+  /** Usage, in and out. */
+  readonly USAGE: Fetcher;
 }

@@ -85,9 +85,27 @@ export const KEYS = {
     "separators": "/",
     "maxBytes": 1024
   },
+  "balance": {
+    "store": "billing",
+    "format": "balance:{email}",
+    "separators": ":",
+    "maxBytes": 512
+  },
   "jwks": {
     "store": "keys",
     "format": "jwks",
+    "separators": "",
+    "maxBytes": 512
+  },
+  "pressure": {
+    "store": "billing",
+    "format": "pressure:{queue}",
+    "separators": ":",
+    "maxBytes": 512
+  },
+  "reconciled": {
+    "store": "billing",
+    "format": "reconciled",
     "separators": "",
     "maxBytes": 512
   },
@@ -102,6 +120,12 @@ export const KEYS = {
     "format": "uploads/{yyyy}/{mm}/{dd}/{safe_email}/{uuid}-{name}",
     "separators": "/",
     "maxBytes": 1024
+  },
+  "usage": {
+    "store": "billing",
+    "format": "usage:{email}:{rev_ts}:{id}",
+    "separators": ":",
+    "maxBytes": 512
   }
 } as const;
 
@@ -115,19 +139,19 @@ export const PRICES = {
 export const QUEUES = {
   "usage-events": {
     "name": "cognomega-usage-events",
-    "consumer": null,
-    "deadLetter": null,
-    "batch": 0,
-    "retries": 0,
-    "retryDelay": 0
+    "consumer": "usage-writer",
+    "deadLetter": "cognomega-usage-events-dlq",
+    "batch": 100,
+    "retries": 100,
+    "retryDelay": 2
   },
   "usage-events-dlq": {
     "name": "cognomega-usage-events-dlq",
-    "consumer": null,
+    "consumer": "usage-writer",
     "deadLetter": null,
-    "batch": 0,
-    "retries": 0,
-    "retryDelay": 0
+    "batch": 100,
+    "retries": 100,
+    "retryDelay": 60
   }
 } as const;
 
@@ -158,6 +182,16 @@ export const PATHS = {
     "auth": "none",
     "maxBody": 1048576
   },
+  "/api/admin/reconcile": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "reconciler",
+    "binding": "RECONCILER",
+    "auth": "admin",
+    "maxBody": 16384
+  },
   "/api/ai/binding": {
     "aliases": [],
     "methods": [
@@ -176,6 +210,48 @@ export const PATHS = {
     "worker": "orchestrator-svc",
     "binding": "ORCHESTRATOR",
     "auth": "optional",
+    "maxBody": 16384
+  },
+  "/api/billing/usage": {
+    "aliases": [
+      "/api/usage",
+      "/usage",
+      "/billing/usage",
+      "/api/v1/usage",
+      "/api/v1/billing/usage"
+    ],
+    "methods": [
+      "GET",
+      "POST"
+    ],
+    "worker": "usage-svc",
+    "binding": "USAGE",
+    "auth": "token",
+    "maxBody": 16384
+  },
+  "/api/credits": {
+    "aliases": [
+      "/credits",
+      "/api/v1/credits",
+      "/api/billing/balance",
+      "/api/v1/billing/balance"
+    ],
+    "methods": [
+      "GET"
+    ],
+    "worker": "billing-svc",
+    "binding": "BILLING",
+    "auth": "token",
+    "maxBody": 1048576
+  },
+  "/api/credits/adjust": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "billing-svc",
+    "binding": "BILLING",
+    "auth": "admin",
     "maxBody": 16384
   },
   "/auth/guest": {
@@ -226,12 +302,24 @@ export const ROUTES = {
     "POST /auth/guest",
     "POST /auth/token"
   ],
+  "billing-svc": [
+    "GET /api/credits",
+    "POST /api/credits/adjust"
+  ],
   "cognomega-api": [
     "GET /ready"
   ],
   "orchestrator-svc": [
     "GET /api/ai/binding",
     "POST /api/ai/test"
-  ]
+  ],
+  "reconciler": [
+    "POST /api/admin/reconcile"
+  ],
+  "usage-svc": [
+    "GET /api/billing/usage",
+    "POST /api/billing/usage"
+  ],
+  "usage-writer": []
 } as const;
 

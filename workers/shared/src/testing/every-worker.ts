@@ -1,7 +1,7 @@
 import { SELF } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
-import { PATHS, ROUTES } from "../contract.gen";
+import { PATHS, QUEUES, ROUTES } from "../contract.gen";
 import type { WorkerName } from "../worker";
 
 /** What holds for every Worker, run by each with its own name. */
@@ -17,9 +17,9 @@ export function describeEveryWorker(name: WorkerName): void {
 
     const paths = Object.entries(PATHS).filter(([, path]) => path.worker === name);
 
-    it("is given at least one path by the contract, or is the gateway", () => {
-      expect(ROUTES[name].length).toBeGreaterThan(0);
-      expect(paths.length).toBeGreaterThan(0);
+    it("is given something to do by the contract: a path, or a queue", () => {
+      const queues = Object.values(QUEUES).filter(({ consumer }) => consumer === name);
+      expect(ROUTES[name].length + queues.length).toBeGreaterThan(0);
     });
 
     it.each(paths)("answers a wrong method on %s with 405 and Allow", async (path, { methods }) => {

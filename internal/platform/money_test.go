@@ -1,0 +1,275 @@
+package platform_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/cognomega/edge/internal/cfapi"
+)
+
+// money drives the way of usage: through the edge as a client does, and into the ledger and KV as an operator may look.
+type money struct {
+	journey
+	http  *http.Client
+	edge  string
+	admin string
+	db    *pgx.Conn
+	cf    *cfapi.Client
+	kv    string
+}
+
+func newMoney(t *testing.T) *money {
+	t.Helper()
+	m := &money{journey: newJourney(t)}
+	m.up()
+	e := m.endpoints()
+	pem, err := os.ReadFile(e.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	m.http = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", e.EdgeHTTPS)
+		},
+	}}
+	m.edge = "https://api.cognomega.localhost"
+	var secrets map[string]string
+	raw, err := os.ReadFile(filepath.Join(m.dir, "secrets.json"))
+	if err != nil || json.Unmarshal(raw, &secrets) != nil {
+		t.Fatalf("secrets: %v", err)
+	}
+	m.admin = secrets["ADMIN_API_KEY"]
+	m.connect()
+	token, err := e.Token()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.cf, err = cfapi.New(cfapi.Config{BaseURL: e.APIHTTP, Token: token, AccountID: e.AccountID}); err != nil {
+		t.Fatal(err)
+	}
+	ns, err := m.cf.NamespaceByTitle(t.Context(), "cognomega-billing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.kv = ns.ID
+	return m
+}
+
+// connect opens the ledger as cogctl db psql-url says.
+func (m *money) connect() {
+	m.t.Helper()
+	cmd := m.command("db", "psql-url")
+	cmd.Args = cmd.Args[:len(cmd.Args)-2] // the plain text: an address alone
+	out, err := cmd.Output()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if m.db, err = pgx.Connect(m.t.Context(), strings.TrimSpace(string(out))); err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() { _ = m.db.Close(context.Background()) })
+}
+
+type header = map[string]string
+
+// call sends a request through the edge and decodes the answer, whose status it returns.
+func (m *money) call(method, path, body string, with header, out any) int {
+	m.t.Helper()
+	req, err := http.NewRequestWithContext(m.t.Context(), method, m.edge+path, strings.NewReader(body))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for name, value := range with {
+		req.Header.Set(name, value)
+	}
+	res, err := m.http.Do(req)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if out != nil {
+		if err := json.NewDecoder(bytes.NewReader(raw)).Decode(out); err != nil {
+			m.t.Fatalf("%s %s: %d %s", method, path, res.StatusCode, raw)
+		}
+	}
+	return res.StatusCode
+}
+
+// user is the header of a user's own token.
+func (m *money) user(email string) header {
+	m.t.Helper()
+	var minted struct{ Token string }
+	if code := m.call("POST", "/auth/token", fmt.Sprintf(`{"email":%q}`, email), header{"X-Admin-Key": m.admin}, &minted); code != http.StatusOK {
+		m.t.Fatalf("token of %s: %d", email, code)
+	}
+	return header{"Authorization": "Bearer " + minted.Token}
+}
+
+func (m *money) operator() header { return header{"X-Admin-Key": m.admin} }
+
+func with(h header, name, value string) header {
+	all := header{name: value}
+	for k, v := range h {
+		all[k] = v
+	}
+	return all
+}
+
+type answer struct {
+	ID      string
+	Error   string
+	Outcome string
+	Balance float64 `json:"balance_credits"`
+	Stale   bool
+}
+
+func (m *money) balance(who header) (a answer, code int) {
+	m.t.Helper()
+	code = m.call("GET", "/api/credits", "", who, &a)
+	return a, code
+}
+
+// awaitBalance waits until an account's balance in credits is shown.
+func (m *money) awaitBalance(who header, credits float64) {
+	m.t.Helper()
+	var a answer
+	m.until(fmt.Sprintf("a balance of %v", credits), func() bool { a, _ = m.balance(who); return a.Balance == credits }, func() string { return fmt.Sprint(a) })
+}
+
+func (m *money) until(what string, holds func() bool, state func() string) {
+	m.t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !holds(); <-time.After(25 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.t.Fatalf("no %s within a minute: %s", what, state())
+		}
+	}
+}
+
+// one reads a single value of the ledger.
+func one[T any](m *money, sql string, args ...any) (v T) {
+	m.t.Helper()
+	if err := m.db.QueryRow(m.t.Context(), sql, args...).Scan(&v); err != nil {
+		m.t.Fatalf("%s: %v", sql, err)
+	}
+	return v
+}
+
+func (m *money) held(key string) string {
+	m.t.Helper()
+	raw, err := m.cf.KVGet(m.t.Context(), m.kv, key)
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}
+
+func (m *money) plant(key, value string) {
+	m.t.Helper()
+	if err := m.cf.KVPut(m.t.Context(), m.kv, key, []byte(value)); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// Usage that is posted is in the ledger once, and KV shows what the ledger says.
+func TestUsageBecomesABalance(t *testing.T) {
+	t.Parallel()
+	m := newMoney(t)
+	ada, odd := m.user("Ada@Example.test"), m.user("ü+tag'%{x}@example.test")
+	if a, code := m.balance(ada); code != http.StatusOK || a.Balance != 0 {
+		t.Errorf("before anything: %d %+v", code, a)
+	}
+	const body = `{"route":"/api/si/ask","tokens_in":1500,"tokens_out":500,"cost_credits":-1000,"meta":{"model":"m"}}`
+	var first, again answer
+	// Defect 5: a retried call is not billed again.
+	keyed := with(ada, "Idempotency-Key", "call-1")
+	if a, b := m.call("POST", "/api/billing/usage", body, keyed, &first), m.call("POST", "/usage", body, keyed, &again); a != 202 || b != 202 || first.ID != again.ID {
+		t.Errorf("posted twice: %d %d, %s and %s", a, b, first.ID, again.ID)
+	}
+	m.call("POST", "/api/v1/billing/usage", `{"tokens_in":1}`, odd, nil)
+	m.awaitBalance(ada, -0.1) // defect 2: a debt is a debt
+	m.awaitBalance(odd, -0.00005)
+	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 2 {
+		t.Errorf("%d transfers, want 2", n)
+	}
+	// The same key with other content: the first one wins, and the second is kept for a person.
+	m.call("POST", "/api/usage", `{"tokens_in":9}`, keyed, nil)
+	m.until("conflict kept", func() bool { return one[int64](m, "SELECT count(*) FROM ledger.review WHERE reason = 'conflict'") == 1 }, func() string { return "" })
+	var adjusted, repeated answer
+	give := with(m.operator(), "Idempotency-Key", "gift-1")
+	for _, out := range []*answer{&adjusted, &repeated} {
+		if code := m.call("POST", "/api/credits/adjust", `{"email":"ADA@example.test","delta":5.1,"reason":"welcome"}`, give, out); code != http.StatusOK || out.Balance != 5 {
+			t.Errorf("adjust: %d %+v", code, *out)
+		}
+	}
+	if adjusted.Outcome != "posted" || repeated.Outcome != "duplicate" {
+		t.Errorf("adjusted %q, repeated %q", adjusted.Outcome, repeated.Outcome)
+	}
+	m.awaitBalance(ada, 5)
+	var feed struct {
+		Items []struct {
+			ID   string
+			Cost float64 `json:"cost_credits"`
+		}
+	}
+	m.until("use in the feed", func() bool {
+		m.call("GET", "/billing/usage", "", ada, &feed)
+		return len(feed.Items) == 1 && feed.Items[0].ID == first.ID && feed.Items[0].Cost == 0.1
+	}, func() string { return fmt.Sprint(feed) })
+	if n := one[int64](m, "SELECT count(*) FROM ledger.drift"); n != 0 {
+		t.Errorf("%d lines of drift", n)
+	}
+}
+
+// Drift that is planted in KV is found, made good by what the ledger says, and explained; what was there is kept.
+func TestDriftIsRepairedAndExplained(t *testing.T) {
+	t.Parallel()
+	m := newMoney(t)
+	for _, name := range []string{"wrong", "missing", "old"} {
+		m.call("POST", "/api/credits/adjust", `{"email":"`+name+`@example.test","set":7}`, m.operator(), nil)
+	}
+	const copyOf = `{"balance_credits":%d,"updated_at":"2026-11-25T00:00:00.000Z","held_credits":0,"owed_credits":0,"version":%d,"as_of":"2026-11-25T00:00:00.000Z"}`
+	right := func(name string) bool {
+		return strings.Contains(m.held("balance:"+name+"@example.test"), `"balance_credits":7,`)
+	}
+	m.until("copies", func() bool { return right("wrong") && right("missing") && right("old") }, func() string { return "" })
+	m.plant("balance:wrong@example.test", fmt.Sprintf(copyOf, 7_000_000, 1))
+	m.plant("balance:old@example.test", fmt.Sprintf(copyOf, 3, 0))
+	m.plant("balance:foreign@example.test", fmt.Sprintf(copyOf, 9, 4))
+	m.api("DELETE", "/accounts/"+m.endpoints().AccountID+"/storage/kv/namespaces/"+m.kv+"/values/balance:missing@example.test", "")
+	m.until("repair", func() bool {
+		if code := m.call("POST", "/api/admin/reconcile", "", m.operator(), nil); code != http.StatusOK {
+			t.Fatalf("reconcile: %d", code)
+		}
+		return right("wrong") && right("missing") && right("old") && m.held("balance:foreign@example.test") == ""
+	}, func() string { return m.held("balance:wrong@example.test") })
+	for kind, name := range map[string]string{"wrong": "wrong", "missing": "missing", "old": "old", "foreign": "foreign"} {
+		const found = "SELECT count(*) FROM ledger.reconcile_finding WHERE key = $1 AND kind = $2 AND repaired AND why <> ''"
+		if n := one[int64](m, found, "balance:"+name+"@example.test", kind); n != 1 {
+			t.Errorf("%s was found %d times", kind, n)
+		}
+	}
+	if before := one[string](m, "SELECT before FROM ledger.reconcile_finding WHERE kind = 'foreign'"); before != fmt.Sprintf(copyOf, 9, 4) {
+		t.Errorf("what was taken away is kept as %s", before)
+	}
+}

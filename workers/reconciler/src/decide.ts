@@ -1,0 +1,71 @@
+import { agrees, type Balance, parseBalance } from "../../shared/src/money/balance";
+
+/** How KV can differ from the ledger. */
+export type Kind = "missing" | "old" | "wrong" | "ahead" | "unreadable" | "foreign";
+
+/** One difference: what it is, how it came about as far as can be told, and what is put in its place. */
+export interface Finding {
+  readonly key: string;
+  readonly kind: Kind;
+  readonly why: string;
+  /** What KV held; it is kept, because a repair overwrites it. */
+  readonly before: string | null;
+  /** What the ledger says; null when the entry is taken away. */
+  readonly after: Balance | null;
+}
+
+/** A change of the ledger is on its way to KV for so long; it is no drift yet. */
+const inFlightMs = 5_000;
+
+/** Compares an account's entry with the ledger. Undefined when they agree, or when the writer may still be about to make them. */
+export function compare(name: string, balance: Balance, text: string | null, nowMs: number): Finding | undefined {
+  const copy = parseBalance(text);
+  if (copy !== undefined && agrees(copy, balance)) {
+    return undefined;
+  }
+  const inFlight = nowMs - balance.updated_at_ms < inFlightMs;
+  if (inFlight && (text === null || (copy !== undefined && copy.version < balance.version))) {
+    return undefined;
+  }
+  const found = (kind: Kind, why: string): Finding => ({ key: name, kind, why, before: text, after: balance });
+  const age = `${Math.round((nowMs - balance.updated_at_ms) / 1000)} s ago`;
+  if (text === null) {
+    return found(
+      "missing",
+      `the ledger changed the account ${age} (version ${balance.version}) and KV has no entry: it was deleted, or its write failed`,
+    );
+  }
+  if (copy === undefined) {
+    return found("unreadable", "the entry is not in this platform's form: it was written by hand, or by the platform before this one");
+  }
+  if (copy.version < balance.version) {
+    return found(
+      "old",
+      `KV has version ${copy.version} of ${copy.as_of}, the ledger has ${balance.version} since ${age}: the write failed, or an older one came after it`,
+    );
+  }
+  if (copy.version > balance.version) {
+    return found(
+      "ahead",
+      `KV has version ${copy.version}, the ledger has ${balance.version}: written by hand, or the ledger was restored to an earlier time`,
+    );
+  }
+  return found(
+    "wrong",
+    `KV has version ${copy.version} as the ledger does, with other amounts: no projection writes that, so it was changed by hand`,
+  );
+}
+
+/** An entry of an account that the ledger does not have. */
+export function foreign(name: string, text: string | null): Finding {
+  const old = parseBalance(text) === undefined;
+  return {
+    key: name,
+    kind: "foreign",
+    why: old
+      ? "the ledger has no such account: written by hand, or a balance of the platform before this one that was not brought over"
+      : "the ledger has no such account: written by hand, or the ledger was restored to a time before it",
+    before: text,
+    after: null,
+  };
+}

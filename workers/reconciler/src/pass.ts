@@ -1,0 +1,158 @@
+import { accountOfKey, type Balance, balanceKey } from "../../shared/src/money/balance";
+import { nextMark, putMark, readMark } from "../../shared/src/money/mark";
+import { putBalance, readMany } from "../../shared/src/money/publish";
+import { feedEntry, putFeedEntry } from "../../shared/src/money/usage";
+import type { Books, Pass } from "./books";
+import { compare, type Finding, foreign } from "./decide";
+
+/**
+ * What one pass may do. A Worker may make a thousand calls to KV in one invocation, which has two passes: reads take a hundred keys,
+ * a list a thousand, a write one.
+ */
+export const budget = { changed: 8_000, swept: 8_000, lists: 8, uses: 5_000, repairs: 100 } as const;
+
+/** How far back a pass looks again at what the one before it compared: a write that was on its way then has arrived. */
+const overlapMs = 120_000;
+
+/**
+ * Compares KV with the ledger and makes it good: all that changed since the last pass, then a part of everything, so that what was
+ * changed in KV alone is found too. The ledger is never changed.
+ */
+export async function reconcile(kv: KVNamespace, books: LedgerBooks): Promise<Pass> {
+  const started_ms = Date.now();
+  const mark = await readMark(kv);
+  const since = (mark?.as_of ?? started_ms - 86_400_000) - overlapMs;
+  const changed = await books.changedSince(since, budget.changed);
+  const position = (await books.position()) ?? { after_account: 0, kv_cursor: null, uses_from_ms: since };
+  const swept = await books.accountsAfter(position.after_account, budget.swept);
+  const known = [...new Map([...swept.balances, ...changed].map((balance) => [balance.account, balance])).values()];
+  const listed = await listEntries(kv, position.kv_cursor);
+  const suspects = [...(await compareAll(kv, known)), ...(await strangers(kv, books, listed.names))];
+  const findings = await repairAll(kv, books, suspects);
+  const feed = await showUses(kv, books, position.uses_from_ms);
+  const complete = changed.length < budget.changed && findings.every(({ repaired }) => repaired);
+  const pass: Pass = {
+    started_ms,
+    ended_ms: Date.now(),
+    accounts: known.length,
+    entries: listed.names.length,
+    uses: feed.uses,
+    uses_shown: feed.shown,
+    complete,
+    position: { after_account: swept.next, kv_cursor: listed.cursor, uses_from_ms: feed.next ?? started_ms - overlapMs },
+    findings,
+  };
+  await books.record(pass);
+  if (complete) {
+    await putMark(kv, nextMark(mark, started_ms));
+  }
+  return pass;
+}
+
+async function compareAll(kv: KVNamespace, balances: readonly Balance[]): Promise<Finding[]> {
+  const held = await readMany(
+    kv,
+    balances.map(({ account }) => balanceKey(account)),
+  );
+  const now = Date.now();
+  return balances.flatMap((balance) => {
+    const name = balanceKey(balance.account);
+    return compare(name, balance, held.get(name) ?? null, now) ?? [];
+  });
+}
+
+interface Listed {
+  readonly names: string[];
+  readonly cursor: string | null;
+}
+
+/** A cursor that KV has forgotten begins the list anew. */
+function listEntries(kv: KVNamespace, from: string | null): Promise<Listed> {
+  const listed = listFrom(kv, from);
+  return from === null ? listed : listed.catch(() => listFrom(kv, null));
+}
+
+async function listFrom(kv: KVNamespace, from: string | null): Promise<Listed> {
+  const names: string[] = [];
+  let cursor = from;
+  for (let lists = 0; lists < budget.lists; lists++) {
+    const page = await kv.list({ prefix: "balance:", cursor });
+    names.push(...page.keys.map(({ name }) => name));
+    if (page.list_complete) {
+      return { names, cursor: null };
+    }
+    cursor = page.cursor;
+  }
+  return { names, cursor };
+}
+
+/** Entries of accounts that the ledger does not have. */
+async function strangers(kv: KVNamespace, books: LedgerBooks, names: readonly string[]): Promise<Finding[]> {
+  if (names.length === 0) {
+    return [];
+  }
+  const known = new Set((await books.of(names.map((name) => accountOfKey(name) as string))).map(({ account }) => account));
+  const strange = names.filter((name) => !known.has(accountOfKey(name) as string));
+  const held = await readMany(kv, strange);
+  return strange.map((name) => foreign(name, held.get(name) ?? null));
+}
+
+/** What the books are asked; a test keeps its own. */
+export type LedgerBooks = Pick<Books, keyof Books>;
+
+type Repaired = Finding & { readonly repaired: boolean };
+
+/**
+ * Makes findings good by what the ledger says now, not by what it said when they were found: the writer works on meanwhile. What
+ * agrees by then was no drift.
+ */
+async function repairAll(kv: KVNamespace, books: LedgerBooks, suspects: readonly Finding[]): Promise<Repaired[]> {
+  if (suspects.length === 0) {
+    return [];
+  }
+  const accounts = suspects.map(({ key: name }) => accountOfKey(name) as string);
+  const [now, held] = [
+    await books.of(accounts),
+    await readMany(
+      kv,
+      suspects.map(({ key: name }) => name),
+    ),
+  ];
+  const byKey = new Map(now.map((balance) => [balanceKey(balance.account), balance]));
+  const still = suspects.flatMap(({ key: name, kind }) => {
+    const balance = byKey.get(name);
+    const text = held.get(name) ?? null;
+    if (balance === undefined) {
+      return text === null ? [] : [foreign(name, text)];
+    }
+    // What the account's first use brought meanwhile is no stranger any more.
+    return kind === "foreign" && text === null ? [] : (compare(name, balance, text, Date.now()) ?? []);
+  });
+  const within = still.slice(0, budget.repairs);
+  const done = await Promise.allSettled(within.map((finding) => repair(kv, finding)));
+  return still.map((finding, i) => ({ ...finding, repaired: done[i]?.status === "fulfilled" }));
+}
+
+/** An entry that is taken away is kept in the record, so that nothing is lost by a mistake about it. */
+function repair(kv: KVNamespace, { key: name, after }: Finding): Promise<void> {
+  return after === null ? kv.delete(name) : putBalance(kv, after, Date.now());
+}
+
+/**
+ * Shows in the feed what the journal has and the feed lacks, from where the last pass stopped. After a burst it goes on for as many
+ * passes as it takes; a use that is not yet shown again is where the next pass begins.
+ */
+async function showUses(kv: KVNamespace, books: LedgerBooks, since: number): Promise<{ uses: number; shown: number; next: number | null }> {
+  const { uses, last_ms } = await books.usesSince(since, budget.uses);
+  const entries = uses.flatMap((use) => feedEntry(use, Date.now()) ?? []);
+  const held = await readMany(
+    kv,
+    entries.map(({ name }) => name),
+  );
+  const lacking = entries.filter(({ name, value }) => held.get(name) !== value);
+  const within = lacking.slice(0, budget.repairs);
+  const done = await Promise.allSettled(within.map((entry) => putFeedEntry(kv, entry)));
+  const shown = done.filter(({ status }) => status === "fulfilled").length;
+  const next = shown < lacking.length ? since : uses.length < budget.uses ? null : last_ms;
+  return { uses: uses.length, shown, next };
+}

@@ -1,0 +1,49 @@
+import { type Balance, balanceKey, parseBalance, stored } from "./balance";
+
+/** How many keys KV reads at once. */
+const bulkKeys = 100;
+
+/** The texts under keys, read a hundred at a time. */
+export async function readMany(kv: KVNamespace, names: readonly string[]): Promise<Map<string, string | null>> {
+  const groups = Array.from({ length: Math.ceil(names.length / bulkKeys) }, (_, i) => names.slice(i * bulkKeys, (i + 1) * bulkKeys));
+  const read = await Promise.all(groups.map((group) => kv.get(group, "text")));
+  return new Map(read.flatMap((map) => [...map]));
+}
+
+/**
+ * Writes balances to KV unless KV holds a newer copy: an older projection never overwrites a newer one that can be seen. KV has no
+ * compare-and-set, so what was written between the look and the write is made good by whoever wrote it (confirmBalance) or by the
+ * reconciler. Answers the accounts whose write failed.
+ */
+export async function publishBalances(kv: KVNamespace, balances: readonly Balance[], asOfMs: number): Promise<string[]> {
+  if (balances.length === 0) {
+    return [];
+  }
+  const held = await readMany(
+    kv,
+    balances.map(({ account }) => balanceKey(account)),
+  );
+  const newer = balances.filter(({ account, version }) => (parseBalance(held.get(balanceKey(account)))?.version ?? -1) < version);
+  const written = await Promise.allSettled(newer.map((balance) => putBalance(kv, balance, asOfMs)));
+  return newer.flatMap(({ account }, i) => (written[i]?.status === "rejected" ? [account] : []));
+}
+
+export function putBalance(kv: KVNamespace, balance: Balance, asOfMs: number): Promise<void> {
+  return kv.put(balanceKey(balance.account), JSON.stringify(stored(balance, asOfMs)));
+}
+
+/**
+ * Publishes a balance and asks the ledger again: if it moved meanwhile, the newer one is published too. So whichever of two writers
+ * comes last, it sees the other's change in the ledger and ends with it.
+ */
+export async function confirmBalance(kv: KVNamespace, balance: Balance, newest: () => Promise<Balance | undefined>): Promise<void> {
+  let current = balance;
+  for (let tries = 0; tries < 5; tries++) {
+    await publishBalances(kv, [current], Date.now());
+    const now = await newest();
+    if (now === undefined || now.version <= current.version) {
+      return;
+    }
+    current = now;
+  }
+}
