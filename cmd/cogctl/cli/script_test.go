@@ -43,7 +43,7 @@ func TestScripts(t *testing.T) {
 		e.Setenv("ACCOUNT", account)
 		e.Setenv("NO_COLOR", "")
 		return err
-	}, Cmds: map[string]func(*testscript.TestScript, bool, []string){"plant": plant}})
+	}, Cmds: map[string]func(*testscript.TestScript, bool, []string){"plant": plant, "send": sendMessages}})
 }
 
 // plant calls the account's API as its owner: plant METHOD path body.

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"time"
 
 	"github.com/cognomega/edge/internal/localcloud/store"
@@ -136,6 +137,9 @@ func (s *server) pull(c *call) (any, error) {
 	q, consumer, err := s.pullConsumer(c)
 	if err != nil {
 		return nil, err
+	}
+	if q.Paused {
+		return nil, fail(http.StatusConflict, 10207, "queue_delivery_paused")
 	}
 	req := struct {
 		BatchSize    int `json:"batch_size"`

@@ -3,8 +3,10 @@ package conformance
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/cloudflare/cloudflare-go"
@@ -185,6 +187,80 @@ func pullFrom(t *testing.T, b *bed, id string) {
 		}
 		return nil
 	})
+	givenBack(t, b, path)
+	pausedPull(t, b, path)
+}
+
+// givenBack leases a message and retries it: it is there again at once, with one more attempt.
+func givenBack(t *testing.T, b *bed, path string) {
+	t.Helper()
+	b.raw(t, http.MethodPost, path+"/messages", map[string]any{"body": "again", "content_type": "text"}, nil)
+	for _, attempts := range []int{1, 2} {
+		b.eventually(t, "pull and give back", func() error {
+			pulled, err := b.Raw(t.Context(), http.MethodPost, path+"/messages/pull", map[string]any{"batch_size": 10, "visibility_timeout_ms": 30000}, nil)
+			if err != nil {
+				return err
+			}
+			var batch struct {
+				Messages []struct {
+					LeaseID  string `json:"lease_id"`
+					Attempts int    `json:"attempts"`
+				} `json:"messages"`
+			}
+			if err := json.Unmarshal(pulled.Result, &batch); err != nil {
+				return err
+			}
+			if len(batch.Messages) != 1 {
+				return fmt.Errorf("%d messages", len(batch.Messages))
+			}
+			if got := batch.Messages[0].Attempts; got != attempts {
+				t.Errorf("attempt %d, want %d", got, attempts)
+			}
+			var back struct {
+				Retried int `json:"retryCount"`
+			}
+			b.raw(t, http.MethodPost, path+"/messages/ack", map[string]any{"retries": []any{map[string]any{"lease_id": batch.Messages[0].LeaseID, "delay_seconds": 0}}}, &back)
+			if back.Retried != 1 {
+				t.Errorf("%d given back", back.Retried)
+			}
+			return nil
+		})
+	}
+}
+
+// pausedPull finds a paused queue closed to pulls and open to sends, and its backlog counted.
+func pausedPull(t *testing.T, b *bed, path string) {
+	t.Helper()
+	var q struct {
+		Settings struct {
+			Paused bool `json:"delivery_paused"`
+		} `json:"settings"`
+	}
+	b.raw(t, http.MethodPatch, path, map[string]any{"settings": map[string]bool{"delivery_paused": true}}, &q)
+	if !q.Settings.Paused {
+		t.Error("not paused")
+	}
+	b.raw(t, http.MethodPost, path+"/messages", map[string]any{"body": "kept", "content_type": "text"}, nil)
+	b.eventually(t, "a paused queue refuses pulls", func() error {
+		_, err := b.Raw(t.Context(), http.MethodPost, path+"/messages/pull", map[string]any{"batch_size": 10}, nil)
+		if err == nil {
+			return errors.New("it gave messages")
+		}
+		if !strings.Contains(err.Error(), "queue_delivery_paused") {
+			t.Errorf("refused with %v", err)
+		}
+		return nil
+	})
+	b.eventually(t, "the backlog is counted", func() error {
+		var m struct {
+			Count int64 `json:"backlog_count"`
+		}
+		if b.raw(t, http.MethodGet, path+"/metrics", nil, &m); m.Count != 2 {
+			return fmt.Errorf("%d wait", m.Count)
+		}
+		return nil
+	})
+	b.raw(t, http.MethodPatch, path, map[string]any{"settings": map[string]bool{"delivery_paused": false}}, nil)
 }
 
 func TestHyperdrive(t *testing.T) {
