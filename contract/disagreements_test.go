@@ -151,6 +151,24 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"the null origin":           {"envs.json", `"origins": ["https://app.cognomega.com"`, `"origins": ["null"`, `production.origins[0]: "null" is no exact origin`},
 	"an origin in the clear":    {"envs.json", `"origins": ["https://app.cognomega.com"`, `"origins": ["http://app.cognomega.com"`, "production.origins[0]: http://app.cognomega.com is not https"},
 	"an origin twice":           {"envs.json", `["https://app.cognomega.com", "https://www.cognomega.com"`, `["https://app.cognomega.com", "https://app.cognomega.com"`, "production.origins[1]: https://app.cognomega.com is listed twice"},
+
+	// gates.json
+	"a gate that wants nothing":     {"gates.json", `"gates": {`, `"gates": { "open": { "why": "w", "proofs": {} },`, "gates.open.proofs: is empty"},
+	"a gate of a lost environment":  {"gates.json", `"env": "staging"`, `"env": "stage"`, `gates.promote.env: names environment "stage"`},
+	"a gate's name":                 {"gates.json", `"phase0": {`, `"Phase 0": {`, `gates["Phase 0"]: is no name of a gate`},
+	"a proof of no age":             {"gates.json", `"max_age_minutes": 120`, `"max_age_minutes": 0`, "gates.promote.proofs.preflight.max_age_minutes: is 0"},
+	"a proof of a lost objective":   {"gates.json", `"slo-ai-binding"`, `"slo-lost"`, `gates.promote.proofs.slo-lost: names objective "lost"`},
+	"a promotion through no gate":   {"gates.json", `"gate": "promote"`, `"gate": "open"`, "promotion.gate: names no gate"},
+	"a gate of any environment":     {"gates.json", `"gate": "promote"`, `"gate": "phase0"`, "promotion.gate: names a gate that says no environment"},
+	"a promotion to its own source": {"gates.json", `"to": "production"`, `"to": "staging"`, "promotion.to: is the environment that the gate is proven in"},
+	"a promotion to nowhere":        {"gates.json", `"to": "production"`, `"to": "moon"`, "promotion.to: names no environment"},
+	"an issuer in clear":            {"gates.json", `"https://token.actions`, `"http://token.actions`, "promotion.run.issuer: is no https address"},
+	"a token for anybody":           {"gates.json", `"audience": "cogctl"`, `"audience": ""`, "promotion.run.audience: is blank"},
+	"a repository without an owner": {"gates.json", `"repository": "cognomega/edge"`, `"repository": "edge"`, "promotion.run.repository: is not owner/name"},
+	"a tag for a branch":            {"gates.json", `"ref": "refs/heads/main"`, `"ref": "refs/tags/v1"`, "promotion.run.ref: is no branch"},
+	"another branch's workflow":     {"gates.json", `deploy.yml@refs/heads/main`, `deploy.yml@refs/heads/topic`, "promotion.run.workflow: is no workflow of the repository at that branch"},
+	"no reviewer":                   {"gates.json", `"environment": "production"`, `"environment": ""`, "promotion.run.environment: is blank"},
+	"any event":                     {"gates.json", `"event": "workflow_dispatch"`, `"event": ""`, "promotion.run.event: is blank"},
 }
 
 // consuming gives a Worker consumers that are as wanted or not.

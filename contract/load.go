@@ -18,6 +18,21 @@ var files embed.FS
 // Load reads and checks the contract this program was built with. Its error is Problems.
 func Load() (*Contract, error) { return LoadFS(files) }
 
+// Files is the text of the contract this program was built with, by file name: LoadFS reads it back.
+func Files() (map[string][]byte, error) {
+	names, err := fs.Glob(files, "*.json")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string][]byte{}
+	for _, name := range names {
+		if all[name], err = files.ReadFile(name); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
 // LoadFS reads and checks a contract from the root of a file system, so that a changed one can be judged before it is built in.
 func LoadFS(fsys fs.FS) (*Contract, error) {
 	var (
@@ -57,7 +72,7 @@ type subject struct {
 // subjects is the list of files, in the order the digest takes them.
 func (c *Contract) subjects() []subject {
 	return []subject{
-		{"auth.json", &c.Auth}, {"envs.json", &c.Envs}, {"http.json", &c.HTTP}, {"keys.json", &c.Keys},
+		{"auth.json", &c.Auth}, {"envs.json", &c.Envs}, {"gates.json", &c.Gates}, {"http.json", &c.HTTP}, {"keys.json", &c.Keys},
 		{"prices.json", &c.Prices}, {"slo.json", &c.slo}, {"stores.json", &c.Stores}, {"workers.json", &c.Workers},
 	}
 }

@@ -20,6 +20,7 @@ type Contract struct {
 	Pressure Pressure
 	Prices   Prices
 	Envs     map[string]Env
+	Gates    Gates
 
 	slo    sloFile
 	digest string

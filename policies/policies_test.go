@@ -11,6 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 
+	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/policies"
 )
 
@@ -233,5 +234,24 @@ func TestJudge(t *testing.T) {
 	}
 	if set.Rules() < 10 {
 		t.Errorf("%d rules are loaded", set.Rules())
+	}
+}
+
+// The rule and the promotion's own admission name the same repository and branch.
+func TestProductionIsReleasedByTheRunOfTheContract(t *testing.T) {
+	t.Parallel()
+	c, err := contract.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := fs.ReadFile(policies.Files(), "production_source.rego")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := c.Gates.Promotion.Run
+	for _, fact := range []string{`repository == "` + run.Repository + `"`, `ref == "` + run.Ref + `"`} {
+		if !strings.Contains(string(raw), fact) {
+			t.Errorf("production_source.rego does not say %s", fact)
+		}
 	}
 }

@@ -23,16 +23,12 @@ import (
 )
 
 // assemble bundles the Workers and joins them with the contract and the secrets to the program of one environment.
-func assemble(ctx context.Context, c *contract.Contract, env string) (pulumi.RunFunc, error) {
+func assemble(ctx context.Context, c *contract.Contract, env string, from sources) (pulumi.RunFunc, error) {
 	spec, err := platform.FromContract(c, env)
 	if err != nil {
 		return nil, err
 	}
-	root, err := checkout()
-	if err != nil {
-		return nil, err
-	}
-	bundles, err := bundleAll(ctx, root, slices.Sorted(maps.Keys(c.Workers)))
+	bundles, err := from(ctx, slices.Sorted(maps.Keys(c.Workers)))
 	if err != nil {
 		return nil, err
 	}
@@ -51,34 +47,43 @@ func assemble(ctx context.Context, c *contract.Contract, env string) (pulumi.Run
 	}, nil
 }
 
-func bundleAll(ctx context.Context, root string, workers []string) (map[string]platform.Bundle, error) {
-	built := make([]platform.Bundle, len(workers))
-	g, ctx := errgroup.WithContext(ctx)
-	for i, name := range workers {
-		g.Go(func() error {
-			result, err := bundle.Build(ctx, root, name)
-			if err != nil {
-				return err
-			}
-			path, err := result.Write(root)
-			if err != nil {
-				return err
-			}
-			built[i] = platform.Bundle{MainModule: bundle.CodeFile, Modules: map[string]platform.Module{
-				bundle.CodeFile: {Path: path},
-				bundle.MapFile:  {Path: filepath.Join(filepath.Dir(path), bundle.MapFile)},
-			}}
-			return nil
-		})
+// sources gives the bundles of Workers.
+type sources func(ctx context.Context, workers []string) (map[string]platform.Bundle, error)
+
+// built bundles this checkout.
+func built(ctx context.Context, workers []string) (map[string]platform.Bundle, error) {
+	root, err := checkout()
+	if err != nil {
+		return nil, err
 	}
-	if err := g.Wait(); err != nil {
+	results, err := bundleAll(ctx, root, workers)
+	if err != nil {
 		return nil, err
 	}
 	all := map[string]platform.Bundle{}
-	for i, name := range workers {
-		all[name] = built[i]
+	for _, result := range results {
+		path, err := result.Write(root)
+		if err != nil {
+			return nil, err
+		}
+		all[result.Worker] = platform.Bundle{MainModule: bundle.CodeFile, Modules: map[string]platform.Module{
+			bundle.CodeFile: {Path: path},
+			bundle.MapFile:  {Path: filepath.Join(filepath.Dir(path), bundle.MapFile)},
+		}}
 	}
 	return all, nil
+}
+
+func bundleAll(ctx context.Context, root string, workers []string) ([]bundle.Result, error) {
+	results := make([]bundle.Result, len(workers))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, name := range workers {
+		g.Go(func() (err error) {
+			results[i], err = bundle.Build(ctx, root, name)
+			return err
+		})
+	}
+	return results, g.Wait()
 }
 
 // secretsFile reads name-to-value pairs. What is wrong with the file is said without quoting from it.

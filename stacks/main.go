@@ -40,7 +40,7 @@ func underEngine(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	program, err := assemble(ctx.Context(), c, ctx.Stack())
+	program, err := assemble(ctx.Context(), c, ctx.Stack(), built)
 	if err != nil {
 		return err
 	}
@@ -49,12 +49,22 @@ func underEngine(ctx *pulumi.Context) error {
 
 // byHand drives the engine through the Automation API. Its errors are reported on stdout as the last line.
 func byHand(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == releaseVerb {
+		return reported(makeRelease(ctx, args[1:]))
+	}
 	c, err := configure(args)
 	if err != nil {
-		_ = json.NewEncoder(os.Stdout).Encode(deploy.ErrorLine(err))
-		return err
+		return reported(err)
 	}
 	return deploy.Run(ctx, c)
+}
+
+// reported tells an error as the last line of the report.
+func reported(err error) error {
+	if err != nil {
+		_ = json.NewEncoder(os.Stdout).Encode(deploy.ErrorLine(err))
+	}
+	return err
 }
 
 func configure(args []string) (deploy.Config, error) {
@@ -62,7 +72,7 @@ func configure(args []string) (deploy.Config, error) {
 	if err != nil {
 		return deploy.Config{}, err
 	}
-	c, err := contract.Load()
+	c, sources, err := o.sources()
 	if err != nil {
 		return deploy.Config{}, err
 	}
@@ -85,13 +95,13 @@ func configure(args []string) (deploy.Config, error) {
 	return deploy.Config{
 		Verb: verb, Stack: o.stack, Hostname: env.Hostname, Refresh: o.refresh, AllowDelete: o.allowDelete,
 		Protected: o.stack != deploy.LocalStack, Project: project, StackFile: settings, Root: root, Getenv: os.Getenv, Out: os.Stdout,
-		Program: func(ctx context.Context) (pulumi.RunFunc, error) { return assemble(ctx, c, o.stack) },
+		Program: func(ctx context.Context) (pulumi.RunFunc, error) { return assemble(ctx, c, o.stack, sources) },
 		API:     apiClient(accountID(env), env.APIURL),
 	}, nil
 }
 
 type options struct {
-	stack                string
+	stack, release       string
 	refresh, allowDelete bool
 }
 
@@ -105,6 +115,7 @@ func parse(args []string) (deploy.Verb, options, error) {
 	flags.StringVar(&o.stack, "stack", "", "environment of the contract")
 	flags.BoolVar(&o.refresh, "refresh", false, "preview: read every resource again")
 	flags.BoolVar(&o.allowDelete, "allow-delete", false, "resources that hold data may be deleted or replaced")
+	flags.StringVar(&o.release, "release", "", "folder of a release to deploy as it is, instead of bundling this checkout")
 	events := flags.String("events", "jsonl", "format of the report on stdout")
 	if len(args) == 0 {
 		flags.Usage()

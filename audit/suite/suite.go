@@ -6,6 +6,7 @@ import (
 	"github.com/cognomega/edge/audit/ai"
 	"github.com/cognomega/edge/audit/cors"
 	"github.com/cognomega/edge/audit/jwks"
+	"github.com/cognomega/edge/audit/promotion"
 	"github.com/cognomega/edge/audit/routes"
 	"github.com/cognomega/edge/audit/slo"
 	"github.com/cognomega/edge/contract"
@@ -17,7 +18,7 @@ func Phase0() []audit.Check {
 }
 
 // All is every check whose proofs can be verified whatever the contract says; a check that keeps proofs belongs here or in For.
-func All() []audit.Check { return append(Phase0(), cors.Matrix()) }
+func All() []audit.Check { return append(Phase0(), cors.Matrix(), promotion.Check()) }
 
 // For is every check whose proofs can be verified under a contract: All, and one for each of its objectives.
 func For(c *contract.Contract) []audit.Check { return append(All(), slo.Checks(c)...) }

@@ -25,6 +25,13 @@ func TestEveryCheckCanBeRunAndJudged(t *testing.T) {
 			t.Errorf("proofs of %s cannot be verified", c.Name)
 		}
 	}
+	for name, g := range declared.Gates.Gates {
+		for check := range g.Proofs {
+			if !seen[check] {
+				t.Errorf("gate %s wants a proof of %q, which no check makes", name, check)
+			}
+		}
+	}
 	for id := range declared.SLO {
 		if !seen["slo-"+id] {
 			t.Errorf("proofs of objective %s cannot be verified", id)

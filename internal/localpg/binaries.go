@@ -37,6 +37,9 @@ func FindBinaries(nodeModules string) (Binaries, error) {
 	return b, b.link(pkg)
 }
 
+// Dir is the folder that holds the server's bin, lib and share.
+func (b Binaries) Dir() string { return b.dir }
+
 // Program is the path of one of the server's programs.
 func (b Binaries) Program(name string) string { return b.program(name) }
 

@@ -89,16 +89,24 @@ func (n *Connection) connectRemote() (_ *Connection, err error) {
 	return n, err
 }
 
+// Outside is a client for what is neither the account nor the platform, such as an issuer of tokens.
+func Outside() *http.Client { return newHTTP(nil, "") }
+
 // newHTTP makes a client that trusts roots (nil: the system's) and, when edge is given, dials it whatever the name:
 // a .localhost name needs no hosts file then.
 func newHTTP(roots *x509.CertPool, edge string) *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	proxy := http.ProxyFromEnvironment
+	if edge != "" {
+		proxy = nil // this machine is reached without leaving it
+	}
 	return &http.Client{
 		Timeout: 30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
 		Transport: &http.Transport{
+			Proxy:           proxy,
 			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
 			MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: 10 * time.Second,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {

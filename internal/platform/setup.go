@@ -29,12 +29,15 @@ type SetupStep struct {
 	Name    string // "npm packages"
 	Detail  string // a version
 	Expects string // said before it starts: how long it takes, and why; empty when it is quick
+	Missing string // why the step's thing is not there, when others can do without it
+	Without string // what the thing lacks, and why
 	Cached  bool
 	Took    time.Duration
 }
 
 // SetupReport hears of a step before it starts (when it takes long), while it moves, and when it is done.
 type SetupReport struct {
+	Again bool // try again what failed a moment ago
 	Begin func(SetupStep)
 	Move  func(step SetupStep, done int)
 	End   func(SetupStep)
@@ -47,7 +50,7 @@ func Setup(ctx context.Context, l Layout, r SetupReport) error {
 		return err
 	}
 	defer unlock()
-	for _, step := range []func(context.Context, Layout, SetupReport) error{checkGo, checkNode, installPackages, buildPulumi, buildPrograms} {
+	for _, step := range []func(context.Context, Layout, SetupReport) error{checkGo, checkNode, installPackages, preparePostgres, buildPulumi, buildPrograms} {
 		if err := step(ctx, l, r); err != nil {
 			return err
 		}
@@ -71,7 +74,7 @@ func lockSetup(l Layout) (unlock func(), err error) {
 }
 
 func checkGo(ctx context.Context, _ Layout, r SetupReport) error {
-	version, err := output(ctx, "", "go", "env", "GOVERSION")
+	version, err := output(ctx, "go", "env", "GOVERSION")
 	if err != nil {
 		return fault.New(fault.NotFound, "go is not on PATH: %w", err).WithHint("install Go 1.26 or newer: https://go.dev/dl/")
 	}
@@ -83,7 +86,7 @@ func checkGo(ctx context.Context, _ Layout, r SetupReport) error {
 const minNode = 20
 
 func checkNode(ctx context.Context, _ Layout, r SetupReport) error {
-	version, err := output(ctx, "", "node", "--version")
+	version, err := output(ctx, "node", "--version")
 	if err != nil {
 		return fault.New(fault.NotFound, "node is not on PATH: %w", err).WithHint("install Node.js %d or newer", minNode)
 	}
@@ -153,7 +156,7 @@ func buildPrograms(ctx context.Context, l Layout, r SetupReport) error {
 func buildPulumi(ctx context.Context, l Layout, r SetupReport) error {
 	step := SetupStep{Name: "pulumi", Detail: strings.TrimPrefix(PulumiVersion, "v"), Expects: "built from source once: 2 to 8 minutes"}
 	target := filepath.Join(l.Cache, "pulumi", PulumiVersion, "bin", "pulumi")
-	if version, err := output(ctx, "", "pulumi", "version"); err == nil && atLeast(version, PulumiVersion) {
+	if version, err := output(ctx, "pulumi", "version"); err == nil && atLeast(version, PulumiVersion) {
 		step.Detail, step.Cached = strings.TrimPrefix(version, "v")+" on PATH", true
 		r.End(step)
 		return nil
@@ -198,10 +201,8 @@ func atLeast(have, want string) bool {
 	return true
 }
 
-func output(ctx context.Context, dir, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	out, err := cmd.Output()
+func output(ctx context.Context, name string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, name, args...).Output()
 	return strings.TrimSpace(string(out)), err
 }
 

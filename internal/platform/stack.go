@@ -46,6 +46,8 @@ type StackRun struct {
 	Verb        string // preview, up, refresh, destroy
 	Refresh     bool
 	AllowDelete bool
+	Release     string   // folder of a release to deploy as it is
+	Args        []string // of a verb that takes others than these
 	Environ     []string // what the program finds beside this process's own environment
 }
 
@@ -73,12 +75,18 @@ func (r StackRun) Run(ctx context.Context, on func(StackEvent)) error {
 }
 
 func (r StackRun) args() []string {
+	if r.Args != nil {
+		return append([]string{r.Verb}, r.Args...)
+	}
 	args := []string{r.Verb, "--stack", r.Env, "--events", "jsonl"}
 	if r.Refresh {
 		args = append(args, "--refresh")
 	}
 	if r.AllowDelete {
 		args = append(args, "--allow-delete")
+	}
+	if r.Release != "" {
+		args = append(args, "--release", r.Release)
 	}
 	return args
 }

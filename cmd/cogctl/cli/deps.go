@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/platform"
 	"github.com/cognomega/edge/internal/term"
 )
 
@@ -28,6 +30,8 @@ type Deps struct {
 	Contract func() (*contract.Contract, error)
 	// Target resolves an environment into something to look at; it may need the local cloud to run.
 	Target func(ctx context.Context, env string) (*audit.Target, error)
+	// Outside reaches what is neither the account nor the platform, such as the issuer of a run's OpenID token.
+	Outside func() *http.Client
 
 	Env, LocalDir, Output string // --env, --dir, --output
 
@@ -44,6 +48,7 @@ func NewDeps(version string) *Deps {
 	d.Term = term.System(d.Getenv)
 	d.Contract = sync.OnceValues(loadContract)
 	d.Target = d.resolve
+	d.Outside = platform.Outside
 	return d
 }
 

@@ -24,6 +24,7 @@ func Main(version string) int {
 	defer stop()
 	d := NewDeps(version)
 	d.withhold(evidenceKeyEnv)
+	d.withhold(idTokenEnv)
 	return Run(ctx, d, os.Args[1:])
 }
 
@@ -66,7 +67,7 @@ func NewRoot(d *Deps) *cobra.Command {
 	sections := []section{
 		{"operate", "Operate the platform", []*cobra.Command{newUp(d), newDown(d), newStatus(d), newLocal(d), newDB(d)}},
 		{"money", "Follow the money", []*cobra.Command{newCredits(d), newLedger(d), newQueues(d)}},
-		{"release", "Release a change", []*cobra.Command{newPreview(d), newProve(d), newSLO(d), newVerify(d), newKeys(d)}},
+		{"release", "Release a change", []*cobra.Command{newPreview(d), newProve(d), newSLO(d), newGate(d), newPromote(d), newVerify(d), newKeys(d)}},
 		{"inspect", "Inspect what is live", []*cobra.Command{newReport(d), newAudit(d), newEnv(d), newPreflight(d), newJWKS(d), newToken(d)}},
 		{"develop", "Develop", []*cobra.Command{newContract(d), newSetup(d), newDoctor(d), newCompletion(d), newVersion(d)}},
 	}

@@ -88,7 +88,7 @@ func seed(tx *store.Tx) error {
 		{store.DNSRecords, zoneID + "/" + recordID, store.DNSRecord{ID: recordID, ZoneID: zoneID, Type: "AAAA", Name: "api.cognomega.com", Content: "100::", Proxied: true}},
 		{store.Routes, zoneID + "/" + routeID, store.Route{ID: routeID, ZoneID: zoneID, Pattern: "api.cognomega.com/*", Script: "cognomega-api"}},
 		{store.Scripts, "cognomega-api", store.Script{Name: "cognomega-api", LastVersion: 1, Deployments: []store.Deployment{{ID: "d", Versions: []store.VersionShare{{VersionID: "v", Percentage: 100}}}}}},
-		{store.Versions, "cognomega-api/v", store.Version{ID: "v", Number: 1, Script: "cognomega-api"}},
+		{store.Versions, "cognomega-api/v", store.Version{ID: "v", Number: 1, Script: "cognomega-api", Annotations: map[string]string{"workers/tag": "bundle-0011223344556677"}}},
 	} {
 		if err := tx.Put(doc.c, doc.id, doc.doc); err != nil {
 			return err

@@ -21,6 +21,8 @@ type setupResult struct {
 type setupStep struct {
 	Name   string `json:"name"`
 	Detail string `json:"detail,omitempty"`
+	Lacks  string `json:"lacks,omitempty"` // what is not there, and why; nothing but that depends on it
+	Absent bool   `json:"absent,omitempty"`
 	Cached bool   `json:"cached"`
 	TookMS int64  `json:"took_ms"`
 }
@@ -31,12 +33,15 @@ func newSetup(d *Deps) *cobra.Command {
 		Use: "setup", Short: "Install and build what the platform needs on this machine", Args: cobra.NoArgs,
 		Example: "  cogctl setup          # says beforehand what will take minutes, and why",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			result, err := runSetup(cmd.Context(), d)
+			result, err := runSetup(cmd.Context(), d, !quiet)
 			if err != nil {
 				return err
 			}
 			if quiet && d.Term.Format() == term.Table {
 				fmt.Fprintln(d.Term.Err(), setupLine(result))
+				for _, lack := range lacks(result) {
+					fmt.Fprintln(d.Term.Err(), "setup   "+lack)
+				}
 				return nil
 			}
 			return d.Term.Print(term.Report{Schema: "cogctl/setup/v1", Data: result, Blocks: []term.Block{setupFacts(result)}})
@@ -46,7 +51,7 @@ func newSetup(d *Deps) *cobra.Command {
 	return cmd
 }
 
-func runSetup(ctx context.Context, d *Deps) (setupResult, error) {
+func runSetup(ctx context.Context, d *Deps, again bool) (setupResult, error) {
 	l, err := d.layout()
 	if err != nil {
 		return setupResult{}, err
@@ -61,6 +66,7 @@ func runSetup(ctx context.Context, d *Deps) (setupResult, error) {
 	}
 	defer stop()
 	err = platform.Setup(ctx, l, platform.SetupReport{
+		Again: again,
 		Begin: func(s platform.SetupStep) {
 			fmt.Fprintf(d.Term.Err(), "setup   %s %s: %s\n", s.Name, s.Detail, s.Expects)
 			progress = d.Term.Progress("setup   " + s.Name)
@@ -72,7 +78,7 @@ func runSetup(ctx context.Context, d *Deps) (setupResult, error) {
 		},
 		End: func(s platform.SetupStep) {
 			stop()
-			result.Steps = append(result.Steps, setupStep{Name: s.Name, Detail: s.Detail, Cached: s.Cached, TookMS: s.Took.Milliseconds()})
+			result.Steps = append(result.Steps, setupStep{Name: s.Name, Detail: s.Detail, Lacks: s.Missing + s.Without, Absent: s.Missing != "", Cached: s.Cached, TookMS: s.Took.Milliseconds()})
 		},
 	})
 	return result, err
@@ -82,9 +88,23 @@ func runSetup(ctx context.Context, d *Deps) (setupResult, error) {
 func setupLine(r setupResult) string {
 	line := "setup "
 	for _, s := range r.Steps {
+		if s.Absent {
+			continue
+		}
 		line += "  " + s.words() + " ✓"
 	}
 	return line
+}
+
+// lacks are the things that this machine does without, each with the reason.
+func lacks(r setupResult) []string {
+	var lines []string
+	for _, s := range r.Steps {
+		if s.Lacks != "" {
+			lines = append(lines, s.Name+": "+s.Lacks)
+		}
+	}
+	return lines
 }
 
 func setupFacts(r setupResult) term.Facts {
@@ -94,7 +114,14 @@ func setupFacts(r setupResult) term.Facts {
 		if s.TookMS > 0 && !s.Cached {
 			value += " (" + (time.Duration(s.TookMS) * time.Millisecond).Round(time.Second).String() + ")"
 		}
-		facts = append(facts, term.Fact{Name: s.Name, Value: term.Text{Text: value, Tone: term.Good}})
+		text := term.Text{Text: value, Tone: term.Good}
+		if s.Lacks != "" {
+			text = term.Text{Text: value + "  " + s.Lacks, Tone: term.Warn}
+		}
+		if s.Absent {
+			text.Text = s.Lacks
+		}
+		facts = append(facts, term.Fact{Name: s.Name, Value: text})
 	}
 	return facts
 }

@@ -60,6 +60,9 @@ func newUp(d *Deps) *cobra.Command {
 }
 
 func runUp(ctx context.Context, d *Deps, o upOptions) (*upResult, error) {
+	if err := d.reachedByUp(); err != nil {
+		return nil, err
+	}
 	l, n, err := d.bring(ctx)
 	if err != nil {
 		return nil, err
@@ -88,6 +91,18 @@ func runUp(ctx context.Context, d *Deps, o upOptions) (*upResult, error) {
 	}
 	result.Proof, err = proveAfterUp(ctx, d, l)
 	return result, err
+}
+
+// reachedByUp refuses the environment that is reached by promotion alone.
+func (d *Deps) reachedByUp() error {
+	c, err := d.Contract()
+	if err != nil {
+		return err
+	}
+	if p := c.Gates.Promotion; d.Env == p.To {
+		return fault.New(fault.Refused, "%s is not deployed by `up`: it takes what was proven in %s", p.To, c.Gates.Gates[p.Gate].Env).WithHint("cogctl promote, in the deploy workflow")
+	}
+	return nil
 }
 
 // bring makes an environment reachable: on this machine it starts the local cloud.
