@@ -16,7 +16,7 @@ func checkCORS(c *Contract, rep *report) {
 	for _, list := range []struct {
 		key   string
 		names []string
-	}{{"cors.methods", cors.Methods}, {"cors.allow_headers", cors.AllowHeaders}, {"cors.expose_headers", cors.ExposeHeaders}, {"cors.vary", cors.Vary}, {"forward.headers", c.HTTP.Forward.Headers}} {
+	}{{"cors.methods", cors.Methods}, {"cors.allow_headers", cors.AllowHeaders}, {"cors.expose_headers", cors.ExposeHeaders}, {"cors.vary", cors.Vary}, {"forward.headers", c.HTTP.Forward.Headers}, {"forward.address", c.HTTP.Forward.Address}} {
 		seen := map[string]bool{}
 		for i, name := range list.names {
 			if name == "*" || strings.TrimSpace(name) == "" || strings.ContainsAny(name, ", ") {
@@ -31,9 +31,25 @@ func checkCORS(c *Contract, rep *report) {
 	if !slices.Contains(cors.Vary, "Origin") {
 		rep.addf(file, "cors.vary", "has no Origin: a cache would give one origin's answer to another")
 	}
-	for i, name := range c.HTTP.Forward.Headers {
-		if slices.ContainsFunc(identityHeaders(c), func(h string) bool { return strings.EqualFold(h, name) }) {
-			rep.addf(file, index("forward.headers", i), "%s carries a credential or an identity, which stops at the gateway", name)
+	checkForward(c, rep)
+}
+
+// checkForward sees that no credential goes inward, and that where a caller is goes to the paths alone that say so.
+func checkForward(c *Contract, rep *report) {
+	const file = "http.json"
+	forward := c.HTTP.Forward
+	for _, list := range []struct {
+		key   string
+		names []string
+	}{{"forward.headers", forward.Headers}, {"forward.address", forward.Address}} {
+		for i, name := range list.names {
+			same := func(h string) bool { return strings.EqualFold(h, name) }
+			if slices.ContainsFunc(identityHeaders(c), same) {
+				rep.addf(file, index(list.key, i), "%s carries a credential or an identity, which stops at the gateway", name)
+			}
+			if list.key == "forward.address" && slices.ContainsFunc(forward.Headers, same) {
+				rep.addf(file, index(list.key, i), "%s is among forward.headers: every path would see it", name)
+			}
 		}
 	}
 }

@@ -79,6 +79,8 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"a header twice":           {"http.json", `"X-Client-Id", "X-Client-TS"`, `"X-Client-Id", "x-client-id"`, "cors.allow_headers[8]: x-client-id is listed twice"},
 	"no Vary on Origin":        {"http.json", `"vary": ["Origin", `, `"vary": [`, "cors.vary: has no Origin"},
 	"a credential forwarded":   {"http.json", `"Accept", "Accept-Language"`, `"Accept", "authorization"`, "forward.headers[1]: authorization carries a credential"},
+	"a credential as address":  {"http.json", `"CF-IPCountry"`, `"cookie"`, "forward.address[1]: cookie carries a credential"},
+	"an address for all":       {"http.json", `"Accept", "Accept-Language"`, `"Accept", "cf-ipcountry"`, "forward.address[1]: CF-IPCountry is among forward.headers"},
 	"an identity forwarded":    {"http.json", `"Accept", "Accept-Language"`, `"Accept", "X-Cog-Caller"`, "forward.headers[1]: X-Cog-Caller carries a credential or an identity"},
 	"an alias taken":           {"http.json", `"/health", "/healthz"`, `"/health", "/auth/guest"`, `paths["/ready"].aliases[1]: "/auth/guest" already belongs to`},
 	"an alias twice":           {"http.json", `"/health", "/healthz"`, `"/health", "/health"`, `paths["/ready"].aliases[1]: "/health" already belongs to "/ready"`},

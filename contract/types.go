@@ -128,10 +128,11 @@ type CORS struct {
 	MaxAgeS       int      `json:"max_age_s"`
 }
 
-// Forward lists the request headers that a service may see.
+// Forward lists the request headers that a service may see; those of Address only on a path that says so.
 type Forward struct {
 	Why     string   `json:"why"`
 	Headers []string `json:"headers"`
+	Address []string `json:"address"`
 }
 
 // Access says who may call a path.
@@ -152,6 +153,7 @@ type Path struct {
 	Methods      []string `json:"methods"`
 	Worker       string   `json:"worker"`
 	Auth         Access   `json:"auth"`
+	Address      bool     `json:"address,omitempty"`        // its Worker sees where the caller is
 	MaxBodyBytes int      `json:"max_body_bytes,omitempty"` // instead of the limit for all paths
 }
 

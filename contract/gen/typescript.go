@@ -28,6 +28,7 @@ type tsPath struct {
 	Worker  string   `json:"worker"`
 	Binding *string  `json:"binding"` // the gateway's service binding, or null when the gateway itself answers
 	Auth    string   `json:"auth"`
+	Address bool     `json:"address"`
 	MaxBody int      `json:"maxBody"`
 }
 
@@ -47,6 +48,7 @@ func shared(c *contract.Contract) []byte {
 	})
 	constant(&b, "CORS", "What a preflight answers to an allowed origin.", corsOf(c.HTTP.CORS))
 	constant(&b, "FORWARD_HEADERS", "The only request headers that a service sees, in lower case.", lower(c.HTTP.Forward.Headers))
+	constant(&b, "ADDRESS_HEADERS", "Those that say where a caller is, beside them on a path of address.", lower(c.HTTP.Forward.Address))
 	constant(&b, "AUTH", "How callers prove who they are; times in seconds.", authOf(c.Auth))
 	constant(&b, "KEYS", "How stored keys are spelt.", keysOf(c))
 	constant(&b, "PRICES", "What usage costs, in whole micro-credits.", map[string]int{
@@ -171,7 +173,7 @@ func flowOf(flow map[string]contract.Flow) map[string]int {
 func pathsOf(c *contract.Contract) map[string]tsPath {
 	paths := map[string]tsPath{}
 	for path, p := range c.HTTP.Paths {
-		out := tsPath{Aliases: append([]string{}, p.Aliases...), Methods: p.Methods, Worker: p.Worker, Auth: string(p.Auth), MaxBody: p.MaxBodyBytes}
+		out := tsPath{Aliases: append([]string{}, p.Aliases...), Methods: p.Methods, Worker: p.Worker, Auth: string(p.Auth), Address: p.Address, MaxBody: p.MaxBodyBytes}
 		if out.MaxBody == 0 {
 			out.MaxBody = c.HTTP.Limits.MaxBodyBytes
 		}

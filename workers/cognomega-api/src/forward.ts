@@ -1,6 +1,6 @@
 import { readBytes, refuseLongBody } from "../../shared/src/body";
 import { CALLER_HEADER, type Caller, encodeCaller, REQUEST_ID_HEADER } from "../../shared/src/caller";
-import { FORWARD_HEADERS, LIMITS } from "../../shared/src/contract.gen";
+import { LIMITS } from "../../shared/src/contract.gen";
 import { within } from "../../shared/src/deadline";
 import { Problem } from "../../shared/src/problem";
 import type { Incoming } from "./incoming";
@@ -18,7 +18,7 @@ export interface Inward {
 /** Sends a request to its service. A service that fails is 502, one that does not begin to answer in time is 504. */
 export async function forward(incoming: Incoming, service: Fetcher, target: Target, inward: Inward): Promise<Response> {
   const { method } = incoming;
-  const headers = inwardHeaders(incoming.headers, inward);
+  const headers = inwardHeaders(incoming.headers, target.forwarded, inward);
   // The runtime reads each member that is given, so a GET, which most requests are, gives no more than it needs.
   const init: RequestInit =
     method === "GET"
@@ -36,9 +36,9 @@ export async function forward(incoming: Incoming, service: Fetcher, target: Targ
  * What comes from outside is dropped unless it is listed, so that no spelling of an internal header can get in. The names are the
  * list's own strings: V8 keeps one copy of those, while a name out of the runtime is a new string each time.
  */
-function inwardHeaders(outside: ReadonlyMap<string, string>, inward: Inward): Record<string, string> {
+function inwardHeaders(outside: ReadonlyMap<string, string>, forwarded: readonly string[], inward: Inward): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const name of FORWARD_HEADERS) {
+  for (const name of forwarded) {
     const value = outside.get(name);
     if (value !== undefined) {
       headers[name] = value;

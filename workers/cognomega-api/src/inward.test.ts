@@ -52,6 +52,13 @@ describe("what a service sees of a request", () => {
     expect(caller).toEqual({ id: "a@example.test", role: "user", tenant: null, admin: false });
   });
 
+  it("is where the caller is on the paths alone that need it", async () => {
+    const headers = { "cf-connecting-ip": "192.0.2.1", "cf-ipcountry": "NL" };
+    const [guest, other] = [await call("/auth/guest", { method: "POST", headers }), await call(path, { headers })];
+    expect([guest.inward?.headers.get("cf-connecting-ip"), guest.inward?.headers.get("cf-ipcountry")]).toEqual(["192.0.2.1", "NL"]);
+    expect([...(other.inward?.headers.keys() ?? [])]).toEqual(["x-request-id"]);
+  });
+
   it("is an alias's own path", async () => {
     const { inward } = await call("/api/v1/auth/guest", { method: "POST" });
     expect(new URL(inward?.url ?? "").pathname).toBe("/auth/guest");

@@ -1,4 +1,4 @@
-import { LIMITS, PATHS } from "../../shared/src/contract.gen";
+import { ADDRESS_HEADERS, FORWARD_HEADERS, LIMITS, PATHS } from "../../shared/src/contract.gen";
 import { createRouter } from "../../shared/src/router";
 import { allowHeader } from "../../shared/src/worker";
 import type { Env } from "./env.gen";
@@ -15,17 +15,26 @@ export interface Target {
   readonly allow: string;
   readonly auth: "none" | "optional" | "token" | "admin";
   readonly maxBody: number;
+  /** The only headers from outside that its service sees. */
+  readonly forwarded: readonly string[];
 }
 
-type PathEntry = Omit<Target, "path" | "methods" | "allow"> & { readonly methods: readonly string[]; readonly aliases: readonly string[] };
+type PathEntry = Omit<Target, "path" | "methods" | "allow" | "forwarded"> & {
+  readonly methods: readonly string[];
+  readonly aliases: readonly string[];
+  readonly address: boolean;
+};
+
+const withAddress: readonly string[] = [...FORWARD_HEADERS, ...ADDRESS_HEADERS];
 
 /** The contract's paths and aliases, compiled once an isolate. */
 function targets(): Map<string, Target> {
   const table = new Map<string, Target>();
   const paths: Readonly<Record<string, PathEntry>> = PATHS;
-  for (const [path, { binding, methods, aliases, auth, maxBody }] of Object.entries(paths)) {
+  for (const [path, { binding, methods, aliases, auth, maxBody, address }] of Object.entries(paths)) {
     const allow = allowHeader(methods);
-    const target: Target = { path, binding, methods: new Set(allow.split(", ")), allow, auth, maxBody };
+    const forwarded = address ? withAddress : FORWARD_HEADERS;
+    const target: Target = { path, binding, methods: new Set(allow.split(", ")), allow, auth, maxBody, forwarded };
     for (const name of [path, ...aliases]) {
       table.set(name, target);
     }

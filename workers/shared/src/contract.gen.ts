@@ -21,8 +21,6 @@ export const CORS = {
 export const FORWARD_HEADERS = [
   "accept",
   "accept-language",
-  "cf-connecting-ip",
-  "cf-ipcountry",
   "content-language",
   "content-length",
   "content-type",
@@ -39,6 +37,12 @@ export const FORWARD_HEADERS = [
   "x-skills",
   "x-experiment",
   "idempotency-key"
+] as const;
+
+/** Those that say where a caller is, beside them on a path of address. */
+export const ADDRESS_HEADERS = [
+  "cf-connecting-ip",
+  "cf-ipcountry"
 ] as const;
 
 /** How callers prove who they are; times in seconds. */
@@ -180,6 +184,7 @@ export const PATHS = {
     "worker": "auth-svc",
     "binding": "AUTH",
     "auth": "none",
+    "address": false,
     "maxBody": 1048576
   },
   "/api/admin/reconcile": {
@@ -200,6 +205,7 @@ export const PATHS = {
     "worker": "orchestrator-svc",
     "binding": "ORCHESTRATOR",
     "auth": "optional",
+    "address": false,
     "maxBody": 1048576
   },
   "/api/ai/test": {
@@ -210,6 +216,7 @@ export const PATHS = {
     "worker": "orchestrator-svc",
     "binding": "ORCHESTRATOR",
     "auth": "optional",
+    "address": false,
     "maxBody": 16384
   },
   "/api/billing/usage": {
@@ -265,6 +272,7 @@ export const PATHS = {
     "worker": "auth-svc",
     "binding": "AUTH",
     "auth": "none",
+    "address": true,
     "maxBody": 16384
   },
   "/auth/token": {
@@ -275,6 +283,7 @@ export const PATHS = {
     "worker": "auth-svc",
     "binding": "AUTH",
     "auth": "admin",
+    "address": false,
     "maxBody": 16384
   },
   "/ready": {
@@ -291,6 +300,7 @@ export const PATHS = {
     "worker": "cognomega-api",
     "binding": null,
     "auth": "none",
+    "address": false,
     "maxBody": 1048576
   }
 } as const;
