@@ -195,6 +195,7 @@ export const PATHS = {
     "worker": "reconciler",
     "binding": "RECONCILER",
     "auth": "admin",
+    "address": false,
     "maxBody": 16384
   },
   "/api/ai/binding": {
@@ -234,6 +235,7 @@ export const PATHS = {
     "worker": "usage-svc",
     "binding": "USAGE",
     "auth": "token",
+    "address": false,
     "maxBody": 16384
   },
   "/api/credits": {
@@ -249,6 +251,7 @@ export const PATHS = {
     "worker": "billing-svc",
     "binding": "BILLING",
     "auth": "token",
+    "address": false,
     "maxBody": 1048576
   },
   "/api/credits/adjust": {
@@ -259,6 +262,7 @@ export const PATHS = {
     "worker": "billing-svc",
     "binding": "BILLING",
     "auth": "admin",
+    "address": false,
     "maxBody": 16384
   },
   "/auth/guest": {
