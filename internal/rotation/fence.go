@@ -117,6 +117,13 @@ func (r *Rotator) settled(ctx context.Context) (view, error) {
 	}
 }
 
+// settledOrDead is settled, and sure: a ticket whose program died before it wrote the first document is no document to wait for.
+func (r *Rotator) settledOrDead(ctx context.Context) (view, error) {
+	v, err := r.settled(ctx)
+	v.certain = err == nil
+	return v, err
+}
+
 // pollEvery is how often the API is asked while another program is waited for.
 const pollEvery = 5 * time.Second
 

@@ -12,27 +12,21 @@ import (
 // Revocation is a key that is taken away without waiting for what it signed, and what came of it.
 type Revocation struct {
 	Outcome
-	KID     string
-	Role    string    // what the key was: signs, next, leaving, foreign
-	Since   time.Time // when the key set without it was acknowledged, by the clock of this machine
-	Token   *Token    // that the key signed, when it was the one that signs
-	hurried bool      // another program may have been in the middle of a step
-	first   time.Time
+	KID   string
+	Role  string    // what the key was: signs, next, leaving, foreign
+	Since time.Time // when the key set without it was acknowledged, by the clock of this machine
+	Token *Token    // that the key signed, when it was the one that signs
 }
 
-// Revoke takes a key out of the key set now. It never waits for another program: what that may still write is written over at the
-// end, by Settle. A key that signs is replaced by a new one, which readers with an old copy of the key set do not know yet.
+// Revoke takes a key out of the key set now. It waits for nothing but to know what is published: when another program took a step
+// in the last minutes, what it wrote may not be seen yet. A key that signs is replaced by a new one, which readers with an old copy
+// of the key set do not know yet.
 func (r *Rotator) Revoke(ctx context.Context, kid string) (*Revocation, error) {
-	v, err := r.look(ctx)
+	v, err := r.known(ctx, r.settledOrDead)
 	if err != nil {
 		return nil, err
 	}
-	rev := &Revocation{KID: kid, hurried: !v.certain, first: v.now}
-	if v.doc == nil {
-		if v.doc, err = r.adopt(ctx, &v); err != nil {
-			return nil, err
-		}
-	}
+	rev := &Revocation{KID: kid}
 	if rev.Role, err = r.role(ctx, v, kid); err != nil {
 		return nil, err
 	}
@@ -50,14 +44,9 @@ func (r *Rotator) Revoke(ctx context.Context, kid string) (*Revocation, error) {
 
 // Role tells what a key is to the platform, without changing anything.
 func (r *Rotator) Role(ctx context.Context, kid string) (string, error) {
-	v, err := r.look(ctx)
+	v, err := r.known(ctx, r.settledOrDead)
 	if err != nil {
 		return "", err
-	}
-	if v.doc == nil {
-		if v.doc, err = r.adopt(ctx, &v); err != nil {
-			return "", err
-		}
 	}
 	return r.role(ctx, v, kid)
 }
@@ -100,14 +89,9 @@ func (r *Rotator) remove(ctx context.Context, v view, rev *Revocation) error {
 			rev.Document, rev.Steps = doc, append(rev.Steps, first.name)
 			break
 		}
-		adopted := v.doc
-		if v, err = r.look(ctx); err != nil {
+		if v, err = r.known(ctx, r.settledOrDead); err != nil {
 			return err
 		}
-		if v.doc == nil {
-			v.doc = adopted
-		}
-		rev.hurried = rev.hurried || !v.certain
 	}
 	out, err := r.run(ctx, plan{once: true, until: func(d *Document) bool { return d.Revoking == "" }}, rev.Outcome)
 	rev.Outcome = out
@@ -212,45 +196,3 @@ func (r *Rotator) Measure(ctx context.Context, rev *Revocation) (took time.Durat
 }
 
 const measureEvery = 500 * time.Millisecond
-
-// Settle writes the key set, the pointer and the document once more when another program was in the middle of a step as the key was
-// revoked: what that program still wrote must not bring the key back.
-func (r *Rotator) Settle(ctx context.Context, rev *Revocation) error {
-	if !rev.hurried {
-		return nil
-	}
-	for {
-		v, err := r.tickets(ctx)
-		if err != nil {
-			return err
-		}
-		left := rev.first.Add(stepLimit + time.Second).Sub(v.now)
-		if left > 0 {
-			r.Say(Progress{What: "until no other program can be in the middle of a step", Left: left})
-			if err := r.Sleep(ctx, min(left, pollEvery)); err != nil {
-				return interrupted(err)
-			}
-			continue
-		}
-		if v.newest > rev.Document.Version {
-			return nil // somebody went on from what was written here, and read it first
-		}
-		v.doc, v.certain = rev.Document, true
-		doc, err := r.take(ctx, v, action{name: stepAssert, step: r.assert})
-		if doc != nil {
-			rev.Document = doc
-		}
-		return err
-	}
-}
-
-func (r *Rotator) assert(ctx context.Context, tx *transaction, d *Document) error {
-	others, err := r.foreign(ctx, tx, d, "")
-	if err != nil {
-		return err
-	}
-	if err := r.putSet(ctx, tx, d, others...); err != nil {
-		return err
-	}
-	return tx.secrets(ctx, r.pointer(d.Signs))
-}

@@ -128,11 +128,11 @@ type Outcome struct {
 // Rotate replaces the signing key. A rotation that is under way already is gone on with, whoever began it: two operators at once
 // end in one rotation. With once it ends at the first wait.
 func (r *Rotator) Rotate(ctx context.Context, once bool) (Outcome, error) {
-	v, err := r.settled(ctx)
+	v, err := r.known(ctx, r.settledOrDead)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if v.doc == nil || v.doc.Phase() == Stable {
+	if v.doc.Phase() == Stable {
 		if err := r.ready(ctx, &v); err != nil {
 			return Outcome{}, err
 		}

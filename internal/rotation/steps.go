@@ -23,7 +23,6 @@ const (
 	stepReplace = "replace"
 	stepRevoke  = "revoke"
 	stepDrop    = "drop"
-	stepAssert  = "assert"
 )
 
 // retiredText is what a slot holds whose key is gone: a name stays bound, and a key does not lie about.
@@ -273,15 +272,8 @@ func (r *Rotator) signedBy(ctx context.Context, kid string) error {
 	return nil
 }
 
-// ready looks at everything a rotation relies on before it begins, and adopts a platform whose keys never rotated.
+// ready looks at everything a rotation relies on before it begins.
 func (r *Rotator) ready(ctx context.Context, v *view) error {
-	if v.doc == nil {
-		doc, err := r.adopt(ctx, v)
-		if err != nil {
-			return err
-		}
-		v.doc = doc
-	}
 	tx := &transaction{r: r, view: *v}
 	if err := r.noForeign(ctx, tx, v.doc); err != nil {
 		return err
@@ -290,6 +282,20 @@ func (r *Rotator) ready(ctx context.Context, v *view) error {
 		return err
 	}
 	return r.signedBy(ctx, v.doc.Signs.KID)
+}
+
+// known looks, and adopts a platform whose keys never rotated.
+func (r *Rotator) known(ctx context.Context, look func(context.Context) (view, error)) (view, error) {
+	v, err := look(ctx)
+	if err != nil || v.doc != nil {
+		return v, err
+	}
+	if v.newest > 0 && !v.certain {
+		return v, fault.New(fault.Inconclusive, "step %d of a rotation was taken, and KV does not show what it wrote yet", v.newest).
+			WithHint("try again in %s; cogctl jwks resume waits for it", r.waits.Settle.Total())
+	}
+	v.doc, err = r.adopt(ctx, &v)
+	return v, err
 }
 
 // adopt makes the document of a platform whose keys never rotated: one key, in the first slot.

@@ -56,14 +56,9 @@ type Status struct {
 
 // Status reads where the rotation is. Before the first one it asks the platform which key signs.
 func (r *Rotator) Status(ctx context.Context) (*Status, error) {
-	v, err := r.look(ctx)
+	v, err := r.known(ctx, r.look)
 	if err != nil {
 		return nil, err
-	}
-	if v.doc == nil {
-		if v.doc, err = r.adopt(ctx, &v); err != nil {
-			return nil, err
-		}
 	}
 	s := r.status(v)
 	s.Timeline = r.timeline(v.doc, v.now, false)
@@ -72,11 +67,11 @@ func (r *Rotator) Status(ctx context.Context) (*Status, error) {
 
 // Plan looks at everything that Rotate would, changes nothing, and says when what would happen.
 func (r *Rotator) Plan(ctx context.Context) (*Status, error) {
-	v, err := r.look(ctx)
+	v, err := r.known(ctx, r.look)
 	if err != nil {
 		return nil, err
 	}
-	if v.doc == nil || v.doc.Phase() == Stable {
+	if v.doc.Phase() == Stable {
 		if err := r.ready(ctx, &v); err != nil {
 			return nil, err
 		}
@@ -202,14 +197,9 @@ type Problem struct {
 
 // Verify holds the document, what KV holds, what the edge serves and what signs against each other.
 func (r *Rotator) Verify(ctx context.Context) (*Status, []Problem, error) {
-	v, err := r.look(ctx)
+	v, err := r.known(ctx, r.look)
 	if err != nil {
 		return nil, nil, err
-	}
-	if v.doc == nil {
-		if v.doc, err = r.adopt(ctx, &v); err != nil {
-			return nil, nil, err
-		}
 	}
 	s := r.status(v)
 	s.Timeline = r.timeline(v.doc, v.now, false)

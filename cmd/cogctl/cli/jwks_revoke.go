@@ -92,9 +92,6 @@ func revokeAndMeasure(ctx context.Context, r *rotation.Rotator, kid string, resu
 	if err != nil {
 		return err
 	}
-	if err := r.Settle(ctx, rev); err != nil {
-		return err
-	}
 	result.Steps, result.Measured, result.MeasuredMS = rev.Steps, measured, took.Milliseconds()
 	result.StillAccepted = rev.Token != nil && !measured
 	result.Status, err = r.Status(ctx)
