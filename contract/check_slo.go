@@ -24,6 +24,26 @@ func checkSLO(c *Contract, rep *report) {
 	}
 }
 
+func checkUptime(c *Contract, rep *report) {
+	const file = "slo.json"
+	for _, id := range sorted(c.Uptime) {
+		u, at := c.Uptime[id], join("uptime", id)
+		if _, ok := c.Workers[u.Worker]; !ok {
+			rep.addf(file, join(at, "worker"), "names %q, which is not a Worker of workers.json", u.Worker)
+		}
+		if u.Share <= 0 || u.Share >= 1 {
+			rep.addf(file, join(at, "share"), "is %v, want between 0 and 1", u.Share)
+		}
+		if u.Confidence < 0.5 || u.Confidence >= 1 {
+			rep.addf(file, join(at, "confidence"), "is %v, want from 0.5 to below 1", u.Confidence)
+		}
+		_, latency := c.SLO[id]
+		if _, flow := c.Flow[id]; latency || flow {
+			rep.addf(file, at, "is the name of another objective too: a command could not tell them apart")
+		}
+	}
+}
+
 func checkFlow(c *Contract, rep *report) {
 	const file = "slo.json"
 	for _, id := range sorted(c.Flow) {

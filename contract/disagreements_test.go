@@ -124,6 +124,8 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"a quantile of one":         {"slo.json", `0.90`, `1`, "latency.ai-binding.quantile: is 1"},
 	"no confidence":             {"slo.json", `0.95`, `0.2`, "latency.ai-binding.confidence: is 0.2"},
 	"an instant promise":        {"slo.json", `"max_ms": 150`, `"max_ms": 0`, "latency.ai-binding.max_ms: is 0"},
+	"uptime of nobody":          {"slo.json", `"worker": "cognomega-api"`, `"worker": "nobody"`, `uptime.gateway.worker: names "nobody"`},
+	"uptime of everything":      {"slo.json", `"share": 0.999`, `"share": 1`, "uptime.gateway.share: is 1"},
 	"a flow of no kind":         {"slo.json", `"kind": "drain"`, `"kind": "ebb"`, "flow.usage-drain.kind: is"},
 	"a drain of a namespace":    {"slo.json", `"store": "usage-events"`, `"store": "billing"`, `flow.usage-drain.store: names store "billing", which is of kind kv, want queue`},
 	"an empty burst":            {"slo.json", `"messages": 20000`, `"messages": 0`, "flow.usage-drain.messages: is 0"},

@@ -52,7 +52,7 @@ func LoadFS(fsys fs.FS) (*Contract, error) {
 		fmt.Fprintf(sum, "%s\x00%d\x00%s", s.file, canonical.Len(), canonical.Bytes())
 	}
 	strangers(fsys, subjects, &rep)
-	c.SLO, c.Flow, c.Pressure = c.slo.Latency, c.slo.Flow, c.slo.Pressure
+	c.SLO, c.Uptime, c.Flow, c.Pressure = c.slo.Latency, c.slo.Uptime, c.slo.Flow, c.slo.Pressure
 	// Cross-checks on half-read values would only repeat what is known already.
 	if rep.err() == nil {
 		check(&c, &rep)

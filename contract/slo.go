@@ -3,6 +3,7 @@ package contract
 // sloFile is slo.json: what is promised of requests, of the work behind them, and what is done when that falls behind.
 type sloFile struct {
 	Latency  map[string]Objective `json:"latency"`
+	Uptime   map[string]Uptime    `json:"uptime"`
 	Flow     map[string]Flow      `json:"flow"`
 	Pressure Pressure             `json:"pressure"`
 }
@@ -20,6 +21,14 @@ type Objective struct {
 type Probe struct {
 	Path   string `json:"path"`
 	Method string `json:"method"`
+}
+
+// Uptime is a promise about the share of requests that a Worker ends well, judged from live traffic.
+type Uptime struct {
+	Why        string  `json:"why"`
+	Worker     string  `json:"worker"`
+	Share      float64 `json:"share"`
+	Confidence float64 `json:"confidence"`
 }
 
 // FlowKind names what is promised of work behind the requests.

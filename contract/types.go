@@ -15,6 +15,7 @@ type Contract struct {
 	HTTP    HTTP
 	Auth    Auth
 	SLO     map[string]Objective
+	Uptime  map[string]Uptime
 	Flow    map[string]Flow
 	// Pressure says when work that can wait is turned away.
 	Pressure Pressure

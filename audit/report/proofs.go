@@ -105,6 +105,8 @@ func (r *Report) readProofs(ctx context.Context, s Sources) error {
 // command is what makes newer evidence of a check.
 func command(check, env string) string {
 	switch id, isSLO := strings.CutPrefix(check, slo.Prefix); {
+	case strings.HasPrefix(check, slo.LivePrefix):
+		return "cogctl slo prove --from analytics --env " + env
 	case isSLO:
 		return "cogctl slo prove " + id + " --env " + env
 	case slices.ContainsFunc(suite.Phase0(), func(c audit.Check) bool { return c.Name == check }):

@@ -2,6 +2,9 @@
 package suite
 
 import (
+	"slices"
+	"time"
+
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/audit/ai"
 	"github.com/cognomega/edge/audit/cors"
@@ -20,5 +23,10 @@ func Phase0() []audit.Check {
 // All is every check whose proofs can be verified whatever the contract says; a check that keeps proofs belongs here or in For.
 func All() []audit.Check { return append(Phase0(), cors.Matrix(), promotion.Check()) }
 
-// For is every check whose proofs can be verified under a contract: All, and one for each of its objectives.
-func For(c *contract.Contract) []audit.Check { return append(All(), slo.Checks(c)...) }
+// liveWindow is how far back live traffic is looked at when nobody says.
+const liveWindow = time.Hour
+
+// For is every check whose proofs can be verified under a contract: All, and those of its objectives, by load and by live traffic.
+func For(c *contract.Contract) []audit.Check {
+	return slices.Concat(All(), slo.Checks(c), slo.LiveChecks(c, liveWindow))
+}

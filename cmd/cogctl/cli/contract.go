@@ -48,6 +48,7 @@ type contractDocument struct {
 	Keys    map[string]contract.KeyFormat `json:"keys,omitempty"`
 	Auth    *contract.Auth                `json:"auth,omitempty"`
 	SLO     map[string]contract.Objective `json:"slo,omitempty"`
+	Uptime  map[string]contract.Uptime    `json:"uptime,omitempty"`
 	Flow    map[string]contract.Flow      `json:"flow,omitempty"`
 
 	Pressure *contract.Pressure `json:"pressure,omitempty"`
@@ -57,7 +58,7 @@ type contractDocument struct {
 }
 
 func contractReport(c *contract.Contract, args []string) (term.Report, error) {
-	whole := contractDocument{c.Digest(), c.Workers, &c.HTTP, c.Stores, c.Keys, &c.Auth, c.SLO, c.Flow, &c.Pressure, &c.Prices, c.Envs}
+	whole := contractDocument{c.Digest(), c.Workers, &c.HTTP, c.Stores, c.Keys, &c.Auth, c.SLO, c.Uptime, c.Flow, &c.Pressure, &c.Prices, c.Envs}
 	r := term.Report{Schema: "cogctl/contract/v1", Data: whole}
 	if len(args) == 0 {
 		for _, s := range subjects {
@@ -87,7 +88,7 @@ func onlySubject(c contractDocument, subject string) contractDocument {
 	case "auth":
 		one.Auth = c.Auth
 	case "slo":
-		one.SLO, one.Flow, one.Pressure = c.SLO, c.Flow, c.Pressure
+		one.SLO, one.Uptime, one.Flow, one.Pressure = c.SLO, c.Uptime, c.Flow, c.Pressure
 	case "prices":
 		one.Prices = c.Prices
 	case "envs":

@@ -102,6 +102,10 @@ func sloRows(c *contract.Contract) term.Rows {
 		o := c.SLO[name]
 		rows.Rows = append(rows.Rows, term.Row(name, fmt.Sprintf("P%g ≤ %d ms", o.Quantile*100, o.MaxMS), o.Probe.Method+" "+o.Probe.Path, o.Why))
 	}
+	for _, name := range sortedKeys(c.Uptime) {
+		u := c.Uptime[name]
+		rows.Rows = append(rows.Rows, term.Row(name, fmt.Sprintf("%.6g %% end well", u.Share*100), "live traffic of "+u.Worker, u.Why))
+	}
 	for _, name := range sortedKeys(c.Flow) {
 		f := c.Flow[name]
 		rows.Rows = append(rows.Rows, term.Row(name, flowPromise(c, f), string(f.Kind)+" "+f.Store, f.Why))

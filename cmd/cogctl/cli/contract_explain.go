@@ -46,7 +46,7 @@ func (d *Deps) completeNames(_ *cobra.Command, args []string, _ string) ([]strin
 	if err != nil || len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	names := slices.Concat(sortedKeys(c.Workers), sortedKeys(c.Stores), c.PublicPaths(), sortedKeys(c.Keys), sortedKeys(c.SLO), sortedKeys(c.Flow), sortedKeys(c.Envs))
+	names := slices.Concat(sortedKeys(c.Workers), sortedKeys(c.Stores), c.PublicPaths(), sortedKeys(c.Keys), sortedKeys(c.SLO), sortedKeys(c.Uptime), sortedKeys(c.Flow), sortedKeys(c.Envs))
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
@@ -94,6 +94,9 @@ func explain(c *contract.Contract, name string) []explanation {
 		found = append(found, explanation{"objective", name, o.Why, map[string]string{
 			"promise": fmt.Sprintf("P%g of %s %s ≤ %d ms, at %g confidence", o.Quantile*100, o.Probe.Method, o.Probe.Path, o.MaxMS, o.Confidence),
 		}})
+	}
+	if u, ok := c.Uptime[name]; ok {
+		found = append(found, explanation{"objective", name, u.Why, map[string]string{"promise": fmt.Sprintf("%.6g %% of what %s is asked ends without an error, at %g confidence", u.Share*100, u.Worker, u.Confidence)}})
 	}
 	if f, ok := c.Flow[name]; ok {
 		found = append(found, explanation{"objective", name, f.Why, map[string]string{"promise": flowPromise(c, f)}})

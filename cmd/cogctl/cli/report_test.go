@@ -66,7 +66,7 @@ func TestReport(t *testing.T) {
 		}
 	}
 	suites, err := junit.Ingest(read(t, xml))
-	if err != nil || len(suites) != 1 || suites[0].Totals.Failed != 1 || suites[0].Totals.Error != 1 || suites[0].Totals.Skipped != 1 || suites[0].Totals.Passed < 5 {
+	if err != nil || len(suites) != 1 || suites[0].Totals.Failed != 1 || suites[0].Totals.Error != 1 || suites[0].Totals.Skipped < 1 || suites[0].Totals.Passed < 5 {
 		t.Errorf("%v: %+v", err, suites[0].Totals)
 	}
 }

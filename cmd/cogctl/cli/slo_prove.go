@@ -19,6 +19,7 @@ type sloOptions struct {
 	maxRequests          int
 	warmUp, workers      int
 	dryRun, yes, keepNot bool
+	liveOptions
 }
 
 // provedObjective is what one run said.
@@ -59,9 +60,17 @@ func newSLOProve(d *Deps) *cobra.Command {
 			"The verdict is pass, fail or inconclusive, from exact binomial bounds on the quantile. Each error has at most the probability that the contract's confidence leaves (0.05 at 95 %), whenever the run ends: " +
 			"it ends as soon as the verdict stands, at looks whose share of that error was fixed beforehand. This takes requests as independent of each other. " +
 			"Inconclusive (exit 4) says how many requests would decide. A request that this machine sent late counts against either verdict, so a generator that falls behind ends inconclusive. No data never passes.\n\n" +
-			"Production is loaded only with --yes.",
-		Example: "  cogctl slo prove\n  cogctl slo prove ai-binding --env staging --rate 50 --duration 1m\n  cogctl slo prove --dry-run               # what it would send, and the cost",
+			"Production is loaded only with --yes.\n\n" +
+			"With --from analytics nothing is sent: live traffic of the last --since is judged, as Cloudflare counts it. Its quantiles are made beforehand, minute by minute and over all paths of a Worker, " +
+			"so of latency it says how many requests may have missed the limit, and concludes only what follows from that; the share of requests that end well it can prove.",
+		Example: "  cogctl slo prove\n  cogctl slo prove ai-binding --env staging --rate 50 --duration 1m\n  cogctl slo prove --dry-run               # what it would send, and the cost\n  cogctl slo prove --from analytics --since 6h",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if live, err := o.live(fromLoad); err != nil || live {
+				if err != nil {
+					return err
+				}
+				return judgeLive(cmd.Context(), d, o.liveOptions, args, !o.keepNot && !o.dryRun)
+			}
 			plan, err := planLoad(d, o, args)
 			if err != nil {
 				return err
@@ -88,6 +97,7 @@ func newSLOProve(d *Deps) *cobra.Command {
 }
 
 func (o *sloOptions) flags(cmd *cobra.Command) {
+	o.liveOptions.flags(cmd, fromLoad)
 	f := cmd.Flags()
 	f.Float64Var(&o.rate, "rate", slo.DefaultRate, "requests per second, whatever the answers do")
 	f.DurationVar(&o.duration, "duration", slo.DefaultDuration, "how long each objective is loaded at most")

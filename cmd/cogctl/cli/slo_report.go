@@ -49,12 +49,20 @@ type sloReport struct {
 }
 
 func newSLOReport(d *Deps) *cobra.Command {
-	return &cobra.Command{
+	var o liveOptions
+	cmd := &cobra.Command{
 		Use: "report", Short: "Summarise the kept proofs of the objectives", Args: cobra.NoArgs,
 		Long: "Summarise the kept proofs of the objectives of an environment: the newest of each decides. Every proof is verified first and its verdict derived again; " +
-			"one that does not verify, or was made under another contract, is listed and not counted. Nothing is sent. An objective without a proof is inconclusive (exit 4).",
+			"one that does not verify, or was made under another contract, is listed and not counted. Nothing is sent. An objective without a proof is inconclusive (exit 4).\n\n" +
+			"With --from analytics it is live traffic that is summarised, as `cogctl slo prove --from analytics` judges it, and no evidence is kept.",
 		Example: "  cogctl slo report\n  cogctl slo report --env staging --output markdown",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if live, err := o.live(fromProofs); err != nil || live {
+				if err != nil {
+					return err
+				}
+				return judgeLive(cmd.Context(), d, o, nil, false)
+			}
 			result, err := runSLOReport(cmd.Context(), d)
 			if err != nil {
 				return err
@@ -65,6 +73,8 @@ func newSLOReport(d *Deps) *cobra.Command {
 			return result.Verdict.Err()
 		},
 	}
+	o.flags(cmd, fromProofs)
+	return cmd
 }
 
 func runSLOReport(ctx context.Context, d *Deps) (*sloReport, error) {

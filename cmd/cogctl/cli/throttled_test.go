@@ -19,14 +19,21 @@ import (
 // throttledBench is a bench whose account can refuse for a while.
 func throttledBench(t *testing.T, fake term.Fake) (*bench, *api.Faults) {
 	t.Helper()
+	b, faults, _ := accountBench(t, fake, token)
+	return b, faults
+}
+
+// accountBench is a bench with its account at hand, seen with a token.
+func accountBench(t *testing.T, fake term.Fake, secret string) (*bench, *api.Faults, *store.Store) {
+	t.Helper()
 	b, faults := newBench(t, fake), &api.Faults{}
-	s, err := store.Open(filepath.Join(t.TempDir(), ".account"), store.Options{})
+	s, err := store.Open(filepath.Join(t.TempDir(), ".account"), store.Options{Now: now})
 	must(t, err)
 	t.Cleanup(func() { _ = s.Close() })
 	must(t, s.Update(func(tx *store.Tx) error { return seed(tx) }))
 	server := httptest.NewServer(api.New(api.Config{Store: s, Runtime: starts{}, AccountID: account, AccountName: "test", Faults: faults}))
 	t.Cleanup(server.Close)
-	client, err := cfapi.New(cfapi.Config{BaseURL: server.URL + api.Prefix, Token: token, AccountID: account})
+	client, err := cfapi.New(cfapi.Config{BaseURL: server.URL + api.Prefix, Token: secret, AccountID: account})
 	must(t, err)
 	resolve := b.deps.Target
 	b.deps.Target = func(ctx context.Context, env string) (*audit.Target, error) {
@@ -34,7 +41,7 @@ func throttledBench(t *testing.T, fake term.Fake) (*bench, *api.Faults) {
 		target.API = client
 		return target, err
 	}
-	return b, faults
+	return b, faults, s
 }
 
 // TestAThrottledAPIIsWaitedForAndSaid: 429 with Retry-After is honoured, and people see why nothing moves.
