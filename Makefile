@@ -5,7 +5,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 GOLANGCI := .cache/golangci-lint/bin/golangci-lint
 .DEFAULT_GOAL := help
-.PHONY: help setup build chromium cogctl up down test test-go test-workers check verify bench fuzz fmt lint clean
+.PHONY: exact help setup build chromium cogctl up down test test-go test-workers check verify bench fuzz fmt lint clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ check: ## List what has grown long
 
 bench: setup ## Measure against the named baselines; prints ratios
 	go run ./bench
+
+EXACT_EVENTS ?= 1000000
+exact: setup ## Send EXACT_EVENTS events, kill -9 everything on the way, and hold the ledger to each of them (100,000 in make test)
+	COGNOMEGA_EXACT_EVENTS=$(EXACT_EVENTS) go test ./bench/exact -v -count 1 -timeout 3h
 
 FUZZTIME ?= 20s
 fuzz: ## Fuzz every parser for FUZZTIME each

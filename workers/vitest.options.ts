@@ -29,6 +29,7 @@ interface Consumer {
 }
 
 interface Worker {
+  readonly compatibility_flags?: string[];
   readonly bindings: Record<string, Binding>;
   readonly consumes?: Record<string, Consumer>;
 }
@@ -69,6 +70,7 @@ export function options(name: string) {
   const services = Object.values(own.serviceBindings).filter((service) => service !== "ai-double");
   return {
     compatibilityDate,
+    compatibilityFlags: workers[name]?.compatibility_flags ?? [],
     ...own,
     bindings: { ...own.bindings, ...fixture },
     queueConsumers: consumers(workers[name]),

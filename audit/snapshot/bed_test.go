@@ -107,7 +107,7 @@ func (b *bed) deployMoney() {
 	}
 	b.upload("billing-svc", nil, db, copies)
 	b.upload("usage-svc", nil, copies, queue("USAGE", "cognomega-usage-events"))
-	b.upload("usage-writer", nil, db, copies, queue("DEAD_USAGE", "cognomega-usage-events-dlq"))
+	b.upload("usage-writer", func(u *cfapi.ScriptUpload) { u.CompatibilityFlags = []string{"queue_consumer_no_wait_for_wait_until"} }, db, copies, queue("DEAD_USAGE", "cognomega-usage-events-dlq"))
 	b.upload("reconciler", nil, db, copies, queue("USAGE", "cognomega-usage-events"))
 	b.account("PUT", "/workers/scripts/reconciler/schedules", []object{{"cron": "* * * * *"}})
 	settings := object{"batch_size": 100, "max_retries": 100, "max_wait_time_ms": 1000, "retry_delay": 2, "max_concurrency": 1}

@@ -34,11 +34,14 @@ export function openDatabase(hyperdrive: Hyperdrive): Database {
       if (broken !== undefined) {
         throw broken; // an answer that comes late would be taken for the next statement's
       }
+      let connection: Connection | undefined;
       try {
         opened ??= within(connectTimeoutMs, open());
-        return (await within(statementTimeoutMs, (await opened).query(text, parameters))) as Row[];
+        connection = await opened;
+        return (await within(statementTimeoutMs, connection.query(text, parameters))) as Row[];
       } catch (error) {
-        const why = explained(error);
+        // Until there is a connection nothing was asked for: whatever is said then is not the data's fault.
+        const why = connection === undefined ? away(error) : explained(error);
         broken = why instanceof DatabaseAway ? why : undefined;
         throw why;
       }
@@ -63,6 +66,10 @@ function explained(error: unknown): DatabaseAway | BadData {
   if (error instanceof ServerError && /^(22|23|54)/.test(error.code)) {
     return new BadData(`the database refused the data: ${error.code}`, { cause: error });
   }
+  return away(error);
+}
+
+function away(error: unknown): DatabaseAway {
   const why = error instanceof ServerError ? `${error.code} ${error.message}` : String(error);
   return error instanceof DatabaseAway ? error : new DatabaseAway(`the database is away: ${why}`, { cause: error });
 }

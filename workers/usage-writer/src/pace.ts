@@ -1,7 +1,7 @@
 import type { Balance } from "../../shared/src/money/balance";
 
 /** KV takes one write a second to a key. */
-const gapMs = 1_000;
+export const gapMs = 1_000;
 const maxAccounts = 10_000;
 
 /**

@@ -1,10 +1,11 @@
 import { QUEUES } from "../../shared/src/contract.gen";
 import { openDatabase } from "../../shared/src/database";
+import type { Balance } from "../../shared/src/money/balance";
 import { Ledger, type Posted } from "../../shared/src/money/ledger";
 import { publishBalances } from "../../shared/src/money/publish";
 import { feedEntry, putFeedEntry, type Use } from "../../shared/src/money/usage";
 import type { Env } from "./env.gen";
-import { Pace } from "./pace";
+import { gapMs, Pace } from "./pace";
 import { type Fate, fateOf, isNewer, retryDelay, sortForFeed } from "./sort";
 
 const { retryDelay: firstRetryS } = QUEUES["usage-events"];
@@ -77,12 +78,31 @@ async function show(
   try {
     const uses: Use[] = known.length === 0 ? fresh : [...fresh, ...(await ledger.uses(known))];
     ctx.waitUntil(showUses(env.KV_BILLING, uses, now));
-    const failed = await publishBalances(env.KV_BILLING, pace.admit(posted.balances, now), now);
-    if (failed.length > 0) {
-      log("balances not shown", { failed: failed.length });
+    await showBalances(env.KV_BILLING, pace.admit(posted.balances, now), now);
+    if (pace.held > 0) {
+      // The last of a burst has no batch after it that would let the rest through.
+      ctx.waitUntil(showHeld(env.KV_BILLING));
     }
   } catch (error) {
     log("batch not shown", { error }); // the ledger has it; the reconciler shows it
+  }
+}
+
+/** Runs on after the batch is acknowledged (queue_consumer_no_wait_for_wait_until), so the next one does not wait for it. */
+async function showHeld(kv: KVNamespace): Promise<void> {
+  await scheduler.wait(gapMs);
+  const now = Date.now();
+  try {
+    await showBalances(kv, pace.admit([], now), now);
+  } catch (error) {
+    log("balances not shown", { error });
+  }
+}
+
+async function showBalances(kv: KVNamespace, balances: readonly Balance[], now: number): Promise<void> {
+  const failed = await publishBalances(kv, balances, now);
+  if (failed.length > 0) {
+    log("balances not shown", { failed: failed.length });
   }
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"sync"
@@ -171,6 +172,79 @@ func TestPoolDropsBusyServers(t *testing.T) {
 		t.Errorf("stats %+v: a busy connection was kept", s)
 	}
 	f.WakeAll()
+}
+
+// wire stands between a pool and its server, and can be cut, as by kill -9 of the server.
+type wire struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func newWire(t *testing.T, to string) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{Listener: l}
+	t.Cleanup(func() { _ = l.Close(); w.cut() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s, err := net.Dial("tcp", to)
+			if err != nil {
+				_ = c.Close()
+				continue
+			}
+			w.mu.Lock()
+			w.conns = append(w.conns, c, s)
+			w.mu.Unlock()
+			go func() { _, _ = io.Copy(s, c) }()
+			go func() { _, _ = io.Copy(c, s) }()
+		}
+	}()
+	return w
+}
+
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.conns {
+		_ = c.Close()
+	}
+	w.conns = nil
+}
+
+// A connection that broke while it lay idle is the pool's affair: the client is given a new one, and is never told that what it
+// asked for is wrong. A consumer that is told so gives its messages up.
+func TestPoolReplacesWhatBrokeWhileIdle(t *testing.T) {
+	t.Parallel()
+	f := pgtest.New(t)
+	w := newWire(t, f.Addr())
+	p, addr := newPool(t, w.Addr().String(), nil)
+	for range 3 {
+		c, err := connect(t.Context(), addr, "local", "&application_name=writer")
+		if err != nil {
+			t.Fatal(err)
+		}
+		query(t, c, "show")
+		_ = c.Close(t.Context())
+		awaitIdle(t, p)
+		w.cut()
+	}
+	if s := p.Stats(); s.Opened != 3 {
+		t.Errorf("stats %+v, want a new connection after each cut", s)
+	}
+	_ = w.Close()
+	w.cut()
+	var refused *pgconn.PgError
+	if _, err := connect(t.Context(), addr, "local", "&application_name=writer"); !errors.As(err, &refused) || refused.Code != "53300" {
+		t.Errorf("with no server behind it: %v, want a refusal that says to come again", err)
+	}
 }
 
 func FuzzStartup(f *testing.F) {

@@ -44,19 +44,49 @@ func (p *Pool) serve(c net.Conn) error {
 		return s.refuse("28P01", err)
 	}
 	_ = c.SetDeadline(time.Time{})
-	srv, err := p.borrow()
+	srv, err := p.borrowFor(params)
 	if err != nil {
-		return s.refuse("53300", err)
+		return s.refuse(refusalCode(err), err)
 	}
 	clean := false
 	defer func() { p.giveBack(srv, clean) }()
-	if err := s.adopt(srv, params); err != nil {
-		clean = true
-		return s.refuse("22023", err)
+	if err := s.adopt(srv); err != nil {
+		return err // the client is gone
 	}
 	defer p.disown(s.key)
 	clean, err = s.relay(srv)
 	return err
+}
+
+// borrowFor lends a server connection that has taken a client's startup parameters. A connection that broke while it lay idle, as
+// all do when the server is killed, is the pool's affair: another is taken, and in the end a new one.
+func (p *Pool) borrowFor(params map[string]string) (*server, error) {
+	sql := settings(params)
+	for tries := 0; ; tries++ {
+		srv, err := p.borrow()
+		if err != nil || sql == "" {
+			return srv, err
+		}
+		if err = srv.query(sql); err == nil {
+			return srv, nil
+		}
+		var said *refusal
+		refused := errors.As(err, &said) && said.Code[:2] != "57"
+		p.giveBack(srv, refused)
+		if refused || tries > p.cfg.MaxServers {
+			return nil, err
+		}
+	}
+}
+
+// refusalCode tells a client's mistake from a database that is away: whoever takes the one for the other gives up what it should
+// try again.
+func refusalCode(err error) string {
+	var said *refusal
+	if errors.As(err, &said) && said.Code[:2] != "57" {
+		return "22023"
+	}
+	return "53300"
 }
 
 const (
@@ -111,12 +141,7 @@ func (s *session) login(params map[string]string) error {
 }
 
 // adopt tells the client about its server, once the client's own settings are in place.
-func (s *session) adopt(srv *server, params map[string]string) error {
-	if sql := settings(params); sql != "" {
-		if err := srv.query(sql); err != nil {
-			return err
-		}
-	}
+func (s *session) adopt(srv *server) error {
 	var raw [8]byte
 	_, _ = rand.Read(raw[:]) // never fails
 	s.key = clientKey{binary.BigEndian.Uint32(raw[:4]) & 0x7fffffff, binary.BigEndian.Uint32(raw[4:])}

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 
+import { BadData, DatabaseAway, openDatabase } from "../database";
 import { Connection, ServerError, type Wire } from "./connection";
 import { Login } from "./login";
 import { Cutter, Incoming, Outgoing, ProtocolError } from "./messages";
@@ -59,6 +60,16 @@ describe("a connection", () => {
     const connection = await Connection.open(server([...loggedIn, failure("22P05"), ready, ...answer]), "db", credentials);
     await expect(connection.query("SELECT", [])).rejects.toEqual(expect.objectContaining({ code: "22P05", message: "no" }));
     expect(await connection.query("SELECT", [])).toHaveLength(1);
+  });
+
+  it.each([
+    ["before anything was asked for", [failure("22023")], DatabaseAway],
+    ["of a statement", [...loggedIn, failure("22P05"), ready], BadData],
+    ["of a server that goes away", [...loggedIn, failure("57P01"), ready], DatabaseAway],
+  ])("blames the data for an error %s alone when it is", async (_, said, kind) => {
+    const wire = { ...server(said), opened: Promise.resolve(), closed: Promise.resolve(), close: () => Promise.resolve() };
+    const db = openDatabase({ ...credentials, database: "db", connect: () => wire } as unknown as Hyperdrive);
+    await expect(db.query("SELECT")).rejects.toBeInstanceOf(kind);
   });
 
   it("says that it was refused, or that nobody is there", async () => {
