@@ -30,6 +30,7 @@ type Cloud struct {
 	doubles   *doubles.Set
 	egress    *egress.Egress
 	endpoints Endpoints
+	calls     callCounter
 	servers   []*http.Server
 	serveErr  chan error
 	stop      chan struct{} // closed when somebody asked over the control port to stop
@@ -99,7 +100,7 @@ func (c *Cloud) listen(ctx context.Context, token, tokenFile string) error {
 		return err
 	}
 	c.edge = edge.New(edge.Config{Store: c.store, Runtime: lender{c.runtime}, CA: ca, Log: c.cfg.Log.With("part", "edge"), Metrics: c.store.Metrics()})
-	v4 := api.New(api.Config{Store: c.store, Runtime: api.Workerd(c.runtime), Log: c.cfg.Log.With("part", "api"), AccountID: c.AccountID(), AccountName: c.cfg.AccountName})
+	v4 := c.calls.count(api.New(api.Config{Store: c.store, Runtime: api.Workerd(c.runtime), Log: c.cfg.Log.With("part", "api"), AccountID: c.AccountID(), AccountName: c.cfg.AccountName}))
 	e := Endpoints{
 		Schema: EndpointsSchema, PID: os.Getpid(), AccountID: c.AccountID(), AccountName: c.cfg.AccountName, Zones: c.zones(),
 		CAFile: filepath.Join(c.cfg.Dir, "ca.pem"), TokenFile: tokenFile, StartedAt: c.cfg.Now().UTC(),

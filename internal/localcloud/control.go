@@ -14,7 +14,7 @@ func (c *Cloud) control(token string) http.Handler {
 	var once sync.Once
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, map[string]any{"endpoints": c.endpoints, "processes": c.runtime.Status()})
+		reply(w, map[string]any{"endpoints": c.endpoints, "processes": c.runtime.Status(), "api_calls": c.calls.now()})
 	})
 	mux.HandleFunc("GET /logs/{script}", func(w http.ResponseWriter, r *http.Request) {
 		n, err := strconv.Atoi(r.URL.Query().Get("n"))

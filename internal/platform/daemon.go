@@ -166,6 +166,7 @@ func RunningLocal(ctx context.Context, l Layout) (localcloud.Endpoints, error) {
 type LocalStatus struct {
 	Endpoints localcloud.Endpoints    `json:"endpoints"`
 	Processes []runtime.ProcessStatus `json:"processes"`
+	APICalls  localcloud.Calls        `json:"api_calls"`
 }
 
 // StatusLocal asks the running local cloud how it is.

@@ -124,7 +124,7 @@ func (r *Rotator) overdue(v view) bool {
 
 // timeline lists the events of the rotation that is under way, or of the last one; planned adds one that begins now.
 func (r *Rotator) timeline(d *Document, now time.Time, planned bool) []Event {
-	var events []Event
+	events := []Event{}
 	add := func(when time.Time, event, kid string, done bool, w Wait) {
 		e := Event{At: when.UTC().Truncate(time.Second), Event: event, KID: kid, State: "planned"}
 		switch {

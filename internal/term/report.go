@@ -37,6 +37,9 @@ func (t *Term) Print(r Report) error {
 		raw []byte
 		err error
 	)
+	if t.observe != nil {
+		t.observe(r)
+	}
 	switch t.format {
 	case JSON:
 		raw, err = encode(r.Schema, r.Data)

@@ -43,6 +43,7 @@ type Term struct {
 	width     int // columns of stdout; 0 is without limit
 	now       func() time.Time
 	ticker    func(time.Duration) (<-chan time.Time, func())
+	observe   func(Report) // of a test, before a report is printed
 }
 
 // System is the process's own terminal; getenv is where NO_COLOR, TERM and COLUMNS are looked up.
@@ -67,6 +68,7 @@ type Fake struct {
 	Stdin   string
 	Now     func() time.Time
 	Ticks   <-chan time.Time // what moves a Progress
+	Observe func(Report)     // sees every report before it is printed
 }
 
 // Test is a terminal of buffers.
@@ -75,7 +77,7 @@ func Test(f Fake) (t *Term, stdout, stderr *bytes.Buffer) {
 	t = &Term{
 		in: bytes.NewBufferString(f.Stdin), out: stdout, err: stderr,
 		inTTY: f.TTY, outTTY: f.TTY, errTTY: f.TTY,
-		colorMode: "auto", noColor: f.NoColor, format: Table, width: f.Width, now: f.Now,
+		colorMode: "auto", noColor: f.NoColor, format: Table, width: f.Width, now: f.Now, observe: f.Observe,
 		ticker: func(time.Duration) (<-chan time.Time, func()) { return f.Ticks, func() {} },
 	}
 	if t.now == nil {

@@ -17,7 +17,7 @@ func newContract(d *Deps) *cobra.Command {
 }
 
 // subjects are the parts of the contract, in the order they are best read.
-var subjects = []string{"workers", "paths", "stores", "keys", "auth", "cors", "slo", "prices", "envs"}
+var subjects = []string{"workers", "paths", "stores", "keys", "auth", "cors", "slo", "prices", "envs", "gates"}
 
 func newContractShow(d *Deps) *cobra.Command {
 	return &cobra.Command{
@@ -54,11 +54,12 @@ type contractDocument struct {
 	Pressure *contract.Pressure `json:"pressure,omitempty"`
 	Prices   *contract.Prices   `json:"prices,omitempty"`
 
-	Envs map[string]contract.Env `json:"envs,omitempty"`
+	Envs  map[string]contract.Env `json:"envs,omitempty"`
+	Gates *contract.Gates         `json:"gates,omitempty"`
 }
 
 func contractReport(c *contract.Contract, args []string) (term.Report, error) {
-	whole := contractDocument{c.Digest(), c.Workers, &c.HTTP, c.Stores, c.Keys, &c.Auth, c.SLO, c.Uptime, c.Flow, &c.Pressure, &c.Prices, c.Envs}
+	whole := contractDocument{c.Digest(), c.Workers, &c.HTTP, c.Stores, c.Keys, &c.Auth, c.SLO, c.Uptime, c.Flow, &c.Pressure, &c.Prices, c.Envs, &c.Gates}
 	r := term.Report{Schema: "cogctl/contract/v1", Data: whole}
 	if len(args) == 0 {
 		for _, s := range subjects {
@@ -93,6 +94,8 @@ func onlySubject(c contractDocument, subject string) contractDocument {
 		one.Prices = c.Prices
 	case "envs":
 		one.Envs = c.Envs
+	case "gates":
+		one.Gates = c.Gates
 	}
 	return one
 }

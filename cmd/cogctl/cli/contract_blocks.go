@@ -29,6 +29,8 @@ func subjectBlock(c *contract.Contract, subject string) term.Block {
 		return priceFacts(c.Prices)
 	case "envs":
 		return envRows(c)
+	case "gates":
+		return gateRowsOf(c)
 	default:
 		return nil
 	}
@@ -135,6 +137,21 @@ func envRows(c *contract.Contract) term.Rows {
 	for _, name := range sortedKeys(c.Envs) {
 		e := c.Envs[name]
 		rows.Rows = append(rows.Rows, term.Row(name, e.Hostname, e.Zone, fmt.Sprint(len(e.Origins)), e.Why))
+	}
+	return rows
+}
+
+func gateRowsOf(c *contract.Contract) term.Rows {
+	rows := term.Rows{Columns: []string{"gate", "environment", "proof", "max age", "why"}}
+	for _, name := range sortedKeys(c.Gates.Gates) {
+		g := c.Gates.Gates[name]
+		env := g.Env
+		if env == "" {
+			env = "that of --env"
+		}
+		for _, check := range sortedKeys(g.Proofs) {
+			rows.Rows = append(rows.Rows, term.Row(name, env, check, short(g.Proofs[check].MaxAge()), g.Proofs[check].Why))
+		}
 	}
 	return rows
 }

@@ -69,7 +69,7 @@ func NewRoot(d *Deps) *cobra.Command {
 		{"money", "Follow the money", []*cobra.Command{newCredits(d), newLedger(d), newQueues(d)}},
 		{"release", "Release a change", []*cobra.Command{newPreview(d), newProve(d), newSLO(d), newGate(d), newPromote(d), newVerify(d), newKeys(d)}},
 		{"inspect", "Inspect what is live", []*cobra.Command{newReport(d), newAudit(d), newEnv(d), newPreflight(d), newJWKS(d), newToken(d)}},
-		{"develop", "Develop", []*cobra.Command{newContract(d), newSetup(d), newDoctor(d), newCompletion(d), newVersion(d)}},
+		{"develop", "Develop", []*cobra.Command{newContract(d), newSchema(d), newSetup(d), newDoctor(d), newCompletion(d), newVersion(d)}},
 	}
 	root := &cobra.Command{
 		Use: "cogctl", Short: "Provision, serve, prove and inspect the platform",
