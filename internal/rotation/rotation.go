@@ -79,6 +79,8 @@ type Rotator struct {
 	own     *Document // the last one written here
 	probes  int
 	seen    int
+
+	confirmed string // the key that tokens were seen to be signed with
 }
 
 // New makes a Rotator, or refuses waits that are not safe.

@@ -71,12 +71,12 @@ func (l *stepLog) say(p rotation.Progress) {
 func (l *stepLog) words() string {
 	text := l.now.What
 	if l.now.Left > 0 {
-		text += "  " + rough(l.now.Left) + " left"
+		text += " · " + rough(l.now.Left) + " left"
 	}
 	if l.now.Probes > 1 {
-		text += fmt.Sprintf("  key set seen whole by %d of %d probes ·", l.now.Seen, l.now.Probes)
+		text += fmt.Sprintf(" · key set whole in %d of %d probes", l.now.Seen, l.now.Probes)
 	}
-	return text
+	return text + " · waited"
 }
 
 // sleep waits in seconds, so that the line counts down.
