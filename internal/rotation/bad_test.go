@@ -45,7 +45,7 @@ func TestTrouble(t *testing.T) {
 	}{
 		"a half-written document": {rotation.Published, func(t *testing.T, w *world, _ *rotation.Config) {
 			w.document(t, func(raw []byte) []byte { return raw[:len(raw)/2] })
-		}, func(t *testing.T, w *world) { w.document(t, nil) }, fault.ExitFinding, "the rotation's document in KV cannot be used", "put the document back"},
+		}, func(t *testing.T, w *world) { w.document(t, nil) }, fault.ExitFinding, "the rotation's document in KV cannot be used", "cogctl jwks revoke --all"},
 		"a document of a private key": {rotation.Published, func(t *testing.T, w *world, _ *rotation.Config) {
 			w.document(t, func(raw []byte) []byte { return bytes.Replace(raw, []byte(`"e":`), []byte(`"d":"AQAB","e":`), 1) })
 		}, func(t *testing.T, w *world) { w.document(t, nil) }, fault.ExitFinding, "is not a public key of that name", "put the document back"},

@@ -159,7 +159,7 @@ func Parse(raw []byte, s contract.Signing) (*Document, error) {
 	}
 	if err != nil {
 		return nil, fault.New(fault.Drift, "the rotation's document in KV cannot be used: %v", err).
-			WithHint("the key set serves on and nothing was changed; put the document back from `cogctl jwks status -o json` of before, or with slots known for sure remove the KV key and SIGNING_SLOT")
+			WithHint("nothing was changed, and the keys serve on; put the document back, or replace every key: cogctl jwks revoke --all")
 	}
 	return &d, nil
 }

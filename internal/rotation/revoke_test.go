@@ -246,3 +246,44 @@ func hasTicket(all []cfapi.Namespace, number int) bool {
 	}
 	return false
 }
+
+// TestRevokeAll replaces every key in each phase, also when the document is lost or broken.
+func TestRevokeAll(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	for _, phase := range []rotation.Phase{rotation.Stable, rotation.Published, rotation.Signing} {
+		for name, spoil := range map[string]func(t *testing.T, w *world){
+			"as it is": func(*testing.T, *world) {},
+			"broken":   func(t *testing.T, w *world) { w.put(t, "rotation", []byte(`{"schema":`)) },
+			"lost":     func(t *testing.T, w *world) { w.drop(t, "rotation") },
+		} {
+			t.Run(string(phase)+" "+name, func(t *testing.T) {
+				w := newWorld(t, h, 60*time.Second)
+				w.reach(t, phase)
+				_ = w.sleep(t.Context(), w.visible)
+				w.tick()
+				spoil(t, w)
+				r := w.operator("eve", nil)
+				rev, err := r.RevokeAll(t.Context())
+				if err != nil {
+					t.Fatalf("%v (%s)", err, fault.HintOf(err))
+				}
+				if took, measured, err := r.Measure(t.Context(), rev); err != nil || !measured || took > r.Waits().Forget.Total() {
+					t.Errorf("measured %t: %s (%v)", measured, took, err)
+				}
+				_ = w.sleep(t.Context(), 8*time.Minute)
+				for kid := range w.tokens {
+					if kid != rev.Document.Signs.KID {
+						if err := w.gone(kid); err != nil {
+							t.Error(err)
+						}
+					}
+				}
+				out, err := w.operator("bob", nil).Rotate(t.Context(), false) // a rotation goes on from there
+				if err != nil || out.Document.Rotation != 1 || out.Document.Signs.Slot != "b" {
+					t.Errorf("%+v %v", out.Document, err)
+				}
+			})
+		}
+	}
+}

@@ -23,6 +23,8 @@ const (
 	stepReplace = "replace"
 	stepRevoke  = "revoke"
 	stepDrop    = "drop"
+
+	stepStartOver = "start over"
 )
 
 // retiredText is what a slot holds whose key is gone: a name stays bound, and a key does not lie about.
@@ -317,7 +319,7 @@ func (r *Rotator) adopt(ctx context.Context, v *view) (*Document, error) {
 	}
 	if slices.Contains(names, r.signing.Pointer) {
 		return nil, fault.New(fault.Drift, "%s is set on %s, and KV has no document that says which slot it means", r.signing.Pointer, r.signing.Worker).
-			WithHint("put the document back (KV %s, key %s), or the keys of before: nothing was changed", r.title(), r.documentKey())
+			WithHint("nothing was changed; put the document back (KV %s, key %s), or replace every key: cogctl jwks revoke --all", r.title(), r.documentKey())
 	}
 	token, err := r.Edge.Mint(ctx)
 	if err != nil {
@@ -397,6 +399,8 @@ func (d *Document) Describe(step string) string {
 		return short(d.Signs.KID) + " is published and signs"
 	case stepRevoke:
 		return short(d.Revoking) + " has to go; its successor goes into slot " + d.Next.Slot
+	case stepStartOver:
+		return short(d.Signs.KID) + " signs, and no other key is published"
 	case stepDrop:
 		return short(d.Gone[0].KID) + " is out of the key set"
 	default:

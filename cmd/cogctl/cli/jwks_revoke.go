@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/cognomega/edge/internal/term"
 )
 
-type revokeOptions struct{ yes, dryRun bool }
+type revokeOptions struct{ all, yes, dryRun bool }
 
 // revokeResult is a revocation with what was promised and what was measured.
 type revokeResult struct {
@@ -32,13 +33,21 @@ type revokeResult struct {
 func newJWKSRevoke(d *Deps) *cobra.Command {
 	var o revokeOptions
 	cmd := &cobra.Command{
-		Use: "revoke <kid>", Short: "Take a key away now: the emergency", Args: cobra.ExactArgs(1), ValidArgsFunction: d.completePublished,
+		Use: "revoke [kid]", Short: "Take a key away now: the emergency", Args: cobra.MaximumNArgs(1), ValidArgsFunction: d.completePublished,
 		Long: "Take a key out of the key set now, without waiting for what it signed: every token of it is refused as soon as the readers notice. It says first how long that takes at worst, " +
 			"and then asks the gateway with a token of that key until it is refused.\n\n" +
-			"A key that signs is replaced in the same minute; until readers have the new one, they refuse fresh tokens too. It waits for no other operator, and can be run again or resumed.",
+			"A key that signs is replaced in the same minute; until readers have the new one, they refuse fresh tokens too. It can be run again, or resumed.\n\n" +
+			"With --all every key is replaced by a new one, whatever the rotation's document says: the way out when that is lost.",
 		Example: "  cogctl jwks revoke LFeukUTmIkg4ho10JCfGZ9BpMZIjo9CPudCh_QI6_rQ --env production",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			result, waits, err := runJWKSRevoke(cmd.Context(), d, args[0], o)
+			if (len(args) == 1) == o.all {
+				return fault.New(fault.Invalid, "name one key, or --all").WithHint("cogctl jwks list")
+			}
+			kid := allKeys
+			if !o.all {
+				kid = args[0]
+			}
+			result, waits, err := runJWKSRevoke(cmd.Context(), d, kid, o)
 			if err != nil {
 				return err
 			}
@@ -51,10 +60,14 @@ func newJWKSRevoke(d *Deps) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&o.all, "all", false, "replace every key, without looking at the rotation's document")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "say what it would do and how long the key would live on, and write nothing")
 	return cmd
 }
+
+// allKeys stands for every key, in words that a person types to confirm.
+const allKeys = "every key"
 
 func runJWKSRevoke(ctx context.Context, d *Deps, kid string, o revokeOptions) (*revokeResult, rotation.Waits, error) {
 	r, log, err := d.rotator(ctx, waitOptions{})
@@ -63,15 +76,19 @@ func runJWKSRevoke(ctx context.Context, d *Deps, kid string, o revokeOptions) (*
 	}
 	defer log.stop()
 	w := r.Waits()
-	role, err := r.Role(ctx, kid)
-	if err != nil {
-		return nil, w, err
+	role := "all"
+	if !o.all {
+		if role, err = r.Role(ctx, kid); err != nil {
+			return nil, w, err
+		}
 	}
 	result := &revokeResult{
 		Env: d.Env, KID: kid, Role: role, DryRun: o.dryRun, WorstMS: w.Forget.Total().Milliseconds(), GatewayMS: w.Gateway.Total().Milliseconds(), Steps: []string{},
 	}
 	if o.dryRun {
-		result.Status, err = r.Status(ctx)
+		if result.Status, err = r.Status(ctx); o.all && errors.Is(err, fault.Drift) {
+			result.Status, err = &rotation.Status{}, nil // the document is lost, which is what --all is for
+		}
 		return result, w, err
 	}
 	fmt.Fprintln(d.Term.Err(), "! "+exposureText(kid, w))
@@ -84,7 +101,13 @@ func runJWKSRevoke(ctx context.Context, d *Deps, kid string, o revokeOptions) (*
 }
 
 func revokeAndMeasure(ctx context.Context, r *rotation.Rotator, kid string, result *revokeResult) error {
-	rev, err := r.Revoke(ctx, kid)
+	var rev *rotation.Revocation
+	var err error
+	if result.Role == "all" {
+		rev, err = r.RevokeAll(ctx)
+	} else {
+		rev, err = r.Revoke(ctx, kid)
+	}
 	if err != nil {
 		return err
 	}
