@@ -101,6 +101,11 @@ func checkPath(c *Contract, rep *report, at string, p Path) {
 			rep.addf(file, where, "%s is listed twice", m)
 		}
 	}
+	for i, m := range p.Sheds {
+		if !slices.Contains(p.Methods, m) {
+			rep.addf(file, index(join(at, "sheds"), i), "%s is no method of this path", m)
+		}
+	}
 	if !slices.Contains([]Access{AccessNone, AccessOptional, AccessToken, AccessAdmin}, p.Auth) {
 		rep.addf(file, join(at, "auth"), "is %q, want none, optional, token or admin", p.Auth)
 	}

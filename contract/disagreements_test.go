@@ -9,7 +9,7 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"a repeated key":         {"workers.json", `"KEYS": { "kv": "keys", `, `"KEYS": { "kv": "keys", "kv": "keys", `, "auth-svc.bindings.KEYS.kv: is given twice"},
 	"a repeated path":        {"http.json", `"/auth/token": {`, `"/ready": {`, `paths["/ready"]: is given twice`},
 	"an unknown key":         {"stores.json", `"delete_after_days": 3`, `"delete_after_dayz": 3`, "artifacts.lifecycle.expire-tmp.delete_after_dayz: is not a key known here"},
-	"a key in another case":  {"workers.json", `"entry"`, `"Entry"`, "auth-svc.Entry: is not a key known here"},
+	"a key in another case":  {"workers.json", `"entry"`, `"Entry"`, "admin-svc.Entry: is not a key known here"},
 	"a missing key":          {"workers.json", `"why": "Reads the published JWKS."`, `"ai": false`, "auth-svc.bindings.KEYS.why: is missing"},
 	"a blank why":            {"auth.json", `"why": "Bound to an email."`, `"why": "  "`, "roles.user.why: is blank"},
 	"an empty why":           {"auth.json", `"why": "Bound to an email."`, `"why": ""`, "roles.user.why: is blank"},
@@ -24,19 +24,19 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	// workers.json
 	"a Worker's name":          {"workers.json", `"auth-svc": {`, `"Auth_Svc": {`, "Auth_Svc: is no Worker name"},
 	"an entry elsewhere":       {"workers.json", "workers/auth-svc/src/worker.ts", "workers/auth/src/worker.ts", "auth-svc.entry: is"},
-	"a compatibility date":     {"workers.json", "2026-11-01", "2026-13-01", "auth-svc.compatibility_date: is"},
+	"a compatibility date":     {"workers.json", "2026-11-01", "2026-13-01", "admin-svc.compatibility_date: is"},
 	"a binding's name":         {"workers.json", `"ISSUER"`, `"issuer"`, "auth-svc.bindings.issuer: is no binding name"},
 	"a binding of two kinds":   {"workers.json", `"kv": "keys"`, `"kv": "keys", "ai": true`, "auth-svc.bindings.KEYS: has 2 kinds"},
 	"a binding of no kind":     {"workers.json", `"ai": true,`, ``, "orchestrator-svc.bindings.AI: has 0 kinds"},
 	"a lost store":             {"workers.json", `"kv": "keys"`, `"kv": "lost"`, `auth-svc.bindings.KEYS.kv: names store "lost"`},
 	"a store of another kind":  {"workers.json", `"kv": "keys"`, `"kv": "uploads"`, "auth-svc.bindings.KEYS.kv: names store \"uploads\", which is of kind r2"},
-	"a lost service":           {"workers.json", `"service": "auth-svc"`, `"service": "auth"`, `cognomega-api.bindings.AUTH.service: names Worker "auth"`},
-	"a Worker bound to itself": {"workers.json", `"service": "auth-svc"`, `"service": "cognomega-api"`, "cognomega-api.bindings.AUTH.service: binds a Worker to itself"},
+	"a lost service":           {"workers.json", `"service": "auth-svc"`, `"service": "auth"`, `admin-svc.bindings.AUTH.service: names Worker "auth"`},
+	"a Worker bound to itself": {"workers.json", `"service": "auth-svc"`, `"service": "admin-svc"`, "admin-svc.bindings.AUTH.service: binds a Worker to itself"},
 	"a lost setting":           {"workers.json", `"var": "issuer"`, `"var": "issuers"`, `auth-svc.bindings.ISSUER.var: names setting "issuers"`},
 	"an optional variable":     {"workers.json", `"var": "issuer"`, `"var": "issuer", "optional": true`, "auth-svc.bindings.ISSUER.optional: only a secret"},
 	"two owners of a hostname": {"workers.json", `"entry": "workers/orchestrator-svc/src/worker.ts"`, `"public": true, "entry": "workers/orchestrator-svc/src/worker.ts"`, "orchestrator-svc.public: is a second owner"},
 	"no owner of the hostname": {"workers.json", `"public": true,`, ``, "no Worker is public"},
-	"an unreachable service":   {"workers.json", `"AUTH": { "service": "auth-svc"`, `"AUTH": { "service": "orchestrator-svc"`, `http.json: paths["/auth/token"].worker: names Worker "auth-svc", to which workers.json gives cognomega-api no service binding`},
+	"an unreachable service":   {"workers.json", `"AUTH": { "service": "auth-svc", "why": "Tokens`, `"AUTH": { "service": "orchestrator-svc", "why": "Tokens`, `http.json: paths["/auth/token"].worker: names Worker "auth-svc", to which workers.json gives cognomega-api no service binding`},
 	"a path to a lost Worker":  {"http.json", `"worker": "auth-svc"`, `"worker": "nobody"`, `paths["/.well-known/jwks.json"].worker: names Worker "nobody"`},
 
 	// stores.json and keys.json
@@ -90,7 +90,8 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"an implied method":        {"http.json", `"methods": ["GET"]`, `"methods": ["HEAD"]`, `paths["/.well-known/jwks.json"].methods[0]: HEAD is implied`},
 	"a method outside of CORS": {"http.json", `"methods": ["GET"]`, `"methods": ["PURGE"]`, `paths["/.well-known/jwks.json"].methods[0]: PURGE is not among cors.methods`},
 	"a method listed twice":    {"http.json", `"methods": ["GET"]`, `"methods": ["GET", "GET"]`, `paths["/.well-known/jwks.json"].methods[1]: GET is listed twice`},
-	"a level of access":        {"http.json", `"auth": "admin"`, `"auth": "root"`, `paths["/api/admin/reconcile"].auth: is "root"`},
+	"a method shed in vain":    {"http.json", `"sheds": ["POST"]`, `"sheds": ["GET"]`, `paths["/api/ai/test"].sheds[0]: GET is no method of this path`},
+	"a level of access":        {"http.json", `"auth": "admin"`, `"auth": "root"`, `paths["/api/admin/cleanup"].auth: is "root"`},
 
 	// auth.json
 	"another algorithm":       {"auth.json", `"alg": "RS256"`, `"alg": "HS256"`, "token.alg: is not RS256"},

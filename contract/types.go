@@ -156,6 +156,8 @@ type Path struct {
 	Auth         Access   `json:"auth"`
 	Address      bool     `json:"address,omitempty"`        // its Worker sees where the caller is
 	MaxBodyBytes int      `json:"max_body_bytes,omitempty"` // instead of the limit for all paths
+	// Sheds lists the methods that are turned away while usage is written too late: what they ask for can be asked for again.
+	Sheds []string `json:"sheds,omitempty"`
 }
 
 // All lists a path and its aliases; p's own path is first.

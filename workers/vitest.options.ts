@@ -67,7 +67,7 @@ const database = process.env.TEST_DATABASE_URL ?? "postgres://nobody:nothing@127
 /** The runtime's options for the tests of one Worker: the Worker, the services behind it, and a double of the model. */
 export function options(name: string) {
   const own = bindings(workers[name]?.bindings ?? { KEYS: { kv: "keys" } });
-  const services = Object.values(own.serviceBindings).filter((service) => service !== "ai-double");
+  const services = behind(name);
   return {
     compatibilityDate,
     compatibilityFlags: workers[name]?.compatibility_flags ?? [],
@@ -77,6 +77,17 @@ export function options(name: string) {
     outboundService: "internet-double",
     workers: [...services.map(service), aiDouble, internetDouble],
   };
+}
+
+/** The services behind a Worker, and those behind them. */
+function behind(name: string, found: string[] = []): string[] {
+  for (const { service } of Object.values(workers[name]?.bindings ?? {})) {
+    if (service !== undefined && !found.includes(service)) {
+      found.push(service);
+      behind(service, found);
+    }
+  }
+  return found;
 }
 
 /** What the runtime takes for a Worker's bindings. */

@@ -89,9 +89,12 @@ func (b *bed) deploy() {
 	b.upload("auth-svc", nil, issuer, keys, secret("KID"), secret("PRIVATE_KEY_PEM"),
 		text("TURNSTILE_VERIFY_URL", "https://challenges.cloudflare.com/turnstile/v0/siteverify"))
 	b.upload("orchestrator-svc", nil, cfapi.Binding{Name: "AI", Type: "ai"})
+	b.upload("admin-svc", nil, service("AUTH", "auth-svc"), service("BILLING", "billing-svc"), service("ORCHESTRATOR", "orchestrator-svc"),
+		service("RECONCILER", "reconciler"), service("USAGE", "usage-svc"), service("WRITER", "usage-writer"),
+		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})
 	b.upload("cognomega-api", nil, issuer, keys, secret("ADMIN_API_KEY"), text("ALLOWED_ORIGINS", origins),
 		service("AUTH", "auth-svc"), service("ORCHESTRATOR", "orchestrator-svc"), service("BILLING", "billing-svc"), service("USAGE", "usage-svc"),
-		service("RECONCILER", "reconciler"))
+		service("RECONCILER", "reconciler"), service("ADMIN", "admin-svc"), cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})
 }
 
 func service(name, worker string) cfapi.Binding {

@@ -30,6 +30,7 @@ type tsPath struct {
 	Auth    string   `json:"auth"`
 	Address bool     `json:"address"`
 	MaxBody int      `json:"maxBody"`
+	Sheds   []string `json:"sheds"`
 }
 
 type tsKey struct {
@@ -58,6 +59,8 @@ func shared(c *contract.Contract) []byte {
 	constant(&b, "PRESSURE", "When work that can wait is turned away; times in seconds.", pressureOf(c.Pressure))
 	constant(&b, "FLOW", "What is promised of work behind the requests, in seconds.", flowOf(c.Flow))
 	constant(&b, "PATHS", "Every public path and who answers it.", pathsOf(c))
+	constant(&b, "BINDINGS", "What each Worker is bound to.", bindingsOf(c))
+	constant(&b, "WORKER_NAMES", "Every Worker.", slices.Sorted(maps.Keys(c.Workers)))
 	constant(&b, "ROUTES", "The public routes that each Worker must answer.", routesOf(c))
 	return b.Bytes()
 }
@@ -152,6 +155,22 @@ func queuesOf(c *contract.Contract) map[string]tsQueue {
 	return queues
 }
 
+type tsBinding struct {
+	Kind     string `json:"kind"`
+	Optional bool   `json:"optional"`
+}
+
+func bindingsOf(c *contract.Contract) map[string]map[string]tsBinding {
+	all := map[string]map[string]tsBinding{}
+	for name, w := range c.Workers {
+		all[name] = map[string]tsBinding{}
+		for binding, b := range w.Bindings {
+			all[name][binding] = tsBinding{string(b.Kind()), b.Optional}
+		}
+	}
+	return all
+}
+
 func pressureOf(p contract.Pressure) any {
 	return struct {
 		Queue      string `json:"queue"`
@@ -173,7 +192,10 @@ func flowOf(flow map[string]contract.Flow) map[string]int {
 func pathsOf(c *contract.Contract) map[string]tsPath {
 	paths := map[string]tsPath{}
 	for path, p := range c.HTTP.Paths {
-		out := tsPath{Aliases: append([]string{}, p.Aliases...), Methods: p.Methods, Worker: p.Worker, Auth: string(p.Auth), Address: p.Address, MaxBody: p.MaxBodyBytes}
+		out := tsPath{
+			Aliases: append([]string{}, p.Aliases...), Methods: p.Methods, Worker: p.Worker, Auth: string(p.Auth), Address: p.Address,
+			MaxBody: p.MaxBodyBytes, Sheds: append([]string{}, p.Sheds...),
+		}
 		if out.MaxBody == 0 {
 			out.MaxBody = c.HTTP.Limits.MaxBodyBytes
 		}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -271,5 +272,179 @@ func TestDriftIsRepairedAndExplained(t *testing.T) {
 	}
 	if before := one[string](m, "SELECT before FROM ledger.reconcile_finding WHERE kind = 'foreign'"); before != fmt.Sprintf(copyOf, 9, 4) {
 		t.Errorf("what was taken away is kept as %s", before)
+	}
+}
+
+// 100,000 old entries go in calls that each stay within what a Worker may do, and what is young stays.
+func TestCleanupOfManyKeys(t *testing.T) {
+	t.Parallel()
+	m := newMoney(t)
+	const maxSafe, entries, young = 1<<53 - 1, 100_000, 10
+	rev := func(age time.Duration, n int) string {
+		return strconv.FormatInt(maxSafe-time.Now().Add(-age).UnixMilli()-int64(n), 36)
+	}
+	for from := 0; from < entries; from += 10_000 {
+		pairs := make([]map[string]string, 10_000)
+		for i := range pairs {
+			n := from + i
+			pairs[i] = map[string]string{"key": fmt.Sprintf("usage:u%d@example.test:%s:%d", n%50, rev(40*24*time.Hour, n), n), "value": "{}"}
+		}
+		if from == 0 {
+			for i := range young {
+				pairs[i]["key"] = fmt.Sprintf("usage:u0@example.test:%s:young-%d", rev(24*time.Hour, i), i)
+			}
+		}
+		body, err := json.Marshal(pairs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.api("PUT", "/accounts/"+m.endpoints().AccountID+"/storage/kv/namespaces/"+m.kv+"/bulk", string(body))
+	}
+	var deleted, calls int
+	for cursor := ""; ; calls++ {
+		var a struct {
+			Deleted int
+			Next    *string `json:"next_cursor"`
+		}
+		if code := m.call("POST", "/api/admin/cleanup", fmt.Sprintf(`{"kind":"usage","limit":5000,"cursor":%s}`, quoted(cursor)), m.operator(), &a); code != http.StatusOK {
+			t.Fatalf("call %d: %d", calls, code)
+		}
+		deleted += a.Deleted
+		if a.Next == nil {
+			break
+		}
+		cursor = *a.Next
+	}
+	if deleted != entries-young || calls > 150 {
+		t.Errorf("%d deleted in %d calls", deleted, calls)
+	}
+	var left struct{ Scanned, Kept int }
+	m.call("POST", "/api/admin/cleanup", `{"dry_run":true}`, m.operator(), &left)
+	if left.Scanned != young || left.Kept != young {
+		t.Errorf("left: %+v", left)
+	}
+}
+
+// quoted is a JSON string, or null for none.
+func quoted(text string) string {
+	if text == "" {
+		return "null"
+	}
+	raw, _ := json.Marshal(text)
+	return string(raw)
+}
+
+// queue sends messages past usage-svc, as a producer with a defect would.
+func (m *money) queue(name string, bodies ...string) {
+	m.t.Helper()
+	var all struct {
+		Result []struct {
+			ID   string `json:"queue_id"`
+			Name string `json:"queue_name"`
+		}
+	}
+	e := m.endpoints()
+	m.look("/accounts/"+e.AccountID+"/queues", &all)
+	for _, q := range all.Result {
+		if q.Name == name {
+			messages := make([]string, len(bodies))
+			for i, body := range bodies {
+				messages[i] = `{"content_type":"json","body":` + body + `}`
+			}
+			m.api("POST", "/accounts/"+e.AccountID+"/queues/"+q.ID+"/messages/batch", `{"messages":[`+strings.Join(messages, ",")+`]}`)
+			return
+		}
+	}
+	m.t.Fatalf("no queue %s in %+v", name, all)
+}
+
+// look reads from the account's API.
+func (m *money) look(path string, out any) {
+	m.t.Helper()
+	e := m.endpoints()
+	token, err := e.Token()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	req, err := http.NewRequestWithContext(m.t.Context(), http.MethodGet, e.APIHTTP+path, nil)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func event(n int, account, amount string) string {
+	const form = `{"v":1,"id":"0192f0c1-2f3a-7abc-8def-%012d","kind":"usage","account":%q,"amount":%s,"at_ms":%d,"meta":{"route":"/r","tokens_in":1,"tokens_out":0}}`
+	return fmt.Sprintf(form, n, account, amount, time.Now().UnixMilli())
+}
+
+// Poison of every kind is kept where a person finds it, without its neighbours, and what is delivered twice adds nothing.
+func TestPoisonIsKeptWithoutItsNeighbours(t *testing.T) {
+	t.Parallel()
+	m := newMoney(t)
+	const account = "ada@example.test"
+	batch := make([]string, 0, 100)
+	for n := range 90 {
+		batch = append(batch, event(n, account, "50"))
+	}
+	batch = append(batch, event(0, account, "50"), event(1, account, "51"), // again, and with other content
+		event(901, account, "-5"), event(902, account, `"NaN"`), event(903, "system:revenue", "50"), event(904, account, "1e99"), `{"junk":true}`, `null`, `"\u0000"`)
+	m.queue("cognomega-usage-events", batch...)
+	m.queue("cognomega-usage-events-dlq", event(905, account, "50"), `"anything \ud800 at all"`)
+	m.until("all of it settled", func() bool {
+		return one[int64](m, "SELECT count(*) FROM ledger.transfer") == 90 && one[int64](m, "SELECT sum(times)::bigint FROM ledger.review") == 8 &&
+			one[int64](m, "SELECT count(*) FROM ledger.dead_letter") == 2
+	}, func() string {
+		return fmt.Sprint(one[int64](m, "SELECT count(*) FROM ledger.transfer"), one[string](m, "SELECT coalesce(json_agg(r)::text, '') FROM ledger.review r"),
+			one[int64](m, "SELECT count(*) FROM ledger.dead_letter"))
+	})
+	m.queue("cognomega-usage-events", batch[:90]...) // lost acknowledgements
+	m.queue("cognomega-usage-events", event(1000, account, "50"))
+	m.awaitBalance(m.user(account), -0.00455)
+	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 91 {
+		t.Errorf("%d transfers, want 91", n)
+	}
+	if n := one[int64](m, "SELECT count(*) FROM ledger.drift"); n != 0 {
+		t.Errorf("%d lines of drift", n)
+	}
+}
+
+// While the database is away usage is taken, balances are shown as what they are, and nothing is lost.
+func TestNothingIsLostWhileTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	m := newMoney(t)
+	ada := m.user("ada@example.test")
+	m.call("POST", "/api/billing/usage", `{"tokens_in":1000}`, ada, nil)
+	m.awaitBalance(ada, -0.05)
+	_ = m.db.Close(t.Context())
+	m.must(0, nil, "db", "down")
+	for range 20 {
+		if code := m.call("POST", "/api/billing/usage", `{"tokens_in":1000}`, ada, nil); code != http.StatusAccepted {
+			t.Errorf("usage while the database is away: %d", code)
+		}
+	}
+	var a answer
+	if _, code := m.balance(ada); code != http.StatusOK {
+		t.Errorf("a balance that KV has: %d", code)
+	}
+	if code := m.call("GET", "/api/credits?email=nobody@example.test", "", m.operator(), &a); code != http.StatusServiceUnavailable || a.Error != "balance_unavailable" {
+		t.Errorf("a balance that KV does not have: %d %+v", code, a)
+	}
+	if code := m.call("POST", "/api/credits/adjust", `{"email":"ada@example.test","delta":1}`, m.operator(), &a); code != http.StatusServiceUnavailable || a.Error != "ledger_unavailable" {
+		t.Errorf("an adjustment: %d %+v", code, a)
+	}
+	m.must(0, nil, "db", "up")
+	m.connect()
+	m.awaitBalance(ada, -1.05)
+	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 21 {
+		t.Errorf("%d transfers, want 21", n)
 	}
 }

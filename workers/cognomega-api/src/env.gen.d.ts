@@ -2,6 +2,8 @@
 
 /** What this Worker is bound to. */
 export interface Env {
+  /** What operators ask of the platform. */
+  readonly ADMIN: Fetcher;
   /** Compared with X-Admin-Key; held by the gateway alone. */
   readonly ADMIN_API_KEY: string;
   /** Exact origins that may read answers, comma-separated. */
@@ -14,6 +16,8 @@ export interface Env {
   readonly ISSUER: string;
   /** Reads the JWKS that tokens are verified against. */
   readonly KEYS: KVNamespace;
+  /** Reads how far the writing of usage is behind. */
+  readonly KV_BILLING: KVNamespace;
   /** Everything that asks a model. */
   readonly ORCHESTRATOR: Fetcher;
   /** A pass over the copies in KV when an operator asks. */

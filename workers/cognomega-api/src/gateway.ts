@@ -1,5 +1,6 @@
 import { anonymous, REQUEST_ID_HEADER } from "../../shared/src/caller";
 import { addPreflight, type Origins, parseOrigins, setCors } from "../../shared/src/cors";
+import { Gauge } from "../../shared/src/money/pressure";
 import { answerError, Problem } from "../../shared/src/problem";
 import { fillPath, splitUrl } from "../../shared/src/router";
 import type { Env } from "./env.gen";
@@ -10,6 +11,8 @@ import { ready } from "./ready";
 import { findTarget, maxUrlBytes } from "./table";
 
 const name = "cognomega-api";
+
+const gauge = new Gauge();
 
 /** The whole way of a request: find its path, establish its caller, send it inward, and let the right origin read the answer. */
 export async function gateway(request: Request, env: Env): Promise<Response> {
@@ -53,6 +56,9 @@ async function answer(incoming: Incoming, env: Env, { origin, origins, requestId
   if (target.auth !== "none") {
     refuseForeignCookie(incoming, origin !== null && origins.has(origin));
     caller = await identify(incoming, env, target.auth, query);
+  }
+  if (target.sheds.length > 0 && target.sheds.includes(method)) {
+    await gauge.relieve(env.KV_BILLING, Date.now());
   }
   const inward = { resource: fillPath(target.path, match.params) + query, caller, requestId };
   return target.binding === null ? ready(incoming, env, target, inward) : forward(incoming, env[target.binding], target, inward);

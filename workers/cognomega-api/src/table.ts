@@ -17,6 +17,8 @@ export interface Target {
   readonly maxBody: number;
   /** The only headers from outside that its service sees. */
   readonly forwarded: readonly string[];
+  /** Methods that are turned away while usage is written too late. */
+  readonly sheds: readonly string[];
 }
 
 type PathEntry = Omit<Target, "path" | "methods" | "allow" | "forwarded"> & {
@@ -31,10 +33,10 @@ const withAddress: readonly string[] = [...FORWARD_HEADERS, ...ADDRESS_HEADERS];
 function targets(): Map<string, Target> {
   const table = new Map<string, Target>();
   const paths: Readonly<Record<string, PathEntry>> = PATHS;
-  for (const [path, { binding, methods, aliases, auth, maxBody, address }] of Object.entries(paths)) {
+  for (const [path, { binding, methods, aliases, auth, maxBody, address, sheds }] of Object.entries(paths)) {
     const allow = allowHeader(methods);
     const forwarded = address ? withAddress : FORWARD_HEADERS;
-    const target: Target = { path, binding, methods: new Set(allow.split(", ")), allow, auth, maxBody, forwarded };
+    const target: Target = { path, binding, methods: new Set(allow.split(", ")), allow, auth, maxBody, forwarded, sheds };
     for (const name of [path, ...aliases]) {
       table.set(name, target);
     }

@@ -185,7 +185,46 @@ export const PATHS = {
     "binding": "AUTH",
     "auth": "none",
     "address": false,
-    "maxBody": 1048576
+    "maxBody": 1048576,
+    "sheds": []
+  },
+  "/api/admin/cleanup": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "admin-svc",
+    "binding": "ADMIN",
+    "auth": "admin",
+    "address": false,
+    "maxBody": 16384,
+    "sheds": []
+  },
+  "/api/admin/env-snapshot": {
+    "aliases": [
+      "/admin/env-snapshot"
+    ],
+    "methods": [
+      "GET"
+    ],
+    "worker": "admin-svc",
+    "binding": "ADMIN",
+    "auth": "admin",
+    "address": false,
+    "maxBody": 1048576,
+    "sheds": []
+  },
+  "/api/admin/ping": {
+    "aliases": [],
+    "methods": [
+      "GET"
+    ],
+    "worker": "admin-svc",
+    "binding": "ADMIN",
+    "auth": "admin",
+    "address": false,
+    "maxBody": 1048576,
+    "sheds": []
   },
   "/api/admin/reconcile": {
     "aliases": [],
@@ -196,7 +235,8 @@ export const PATHS = {
     "binding": "RECONCILER",
     "auth": "admin",
     "address": false,
-    "maxBody": 16384
+    "maxBody": 16384,
+    "sheds": []
   },
   "/api/ai/binding": {
     "aliases": [],
@@ -207,7 +247,8 @@ export const PATHS = {
     "binding": "ORCHESTRATOR",
     "auth": "optional",
     "address": false,
-    "maxBody": 1048576
+    "maxBody": 1048576,
+    "sheds": []
   },
   "/api/ai/test": {
     "aliases": [],
@@ -218,7 +259,10 @@ export const PATHS = {
     "binding": "ORCHESTRATOR",
     "auth": "optional",
     "address": false,
-    "maxBody": 16384
+    "maxBody": 16384,
+    "sheds": [
+      "POST"
+    ]
   },
   "/api/billing/usage": {
     "aliases": [
@@ -236,7 +280,10 @@ export const PATHS = {
     "binding": "USAGE",
     "auth": "token",
     "address": false,
-    "maxBody": 16384
+    "maxBody": 16384,
+    "sheds": [
+      "GET"
+    ]
   },
   "/api/credits": {
     "aliases": [
@@ -252,7 +299,8 @@ export const PATHS = {
     "binding": "BILLING",
     "auth": "token",
     "address": false,
-    "maxBody": 1048576
+    "maxBody": 1048576,
+    "sheds": []
   },
   "/api/credits/adjust": {
     "aliases": [],
@@ -263,7 +311,8 @@ export const PATHS = {
     "binding": "BILLING",
     "auth": "admin",
     "address": false,
-    "maxBody": 16384
+    "maxBody": 16384,
+    "sheds": []
   },
   "/auth/guest": {
     "aliases": [
@@ -277,7 +326,8 @@ export const PATHS = {
     "binding": "AUTH",
     "auth": "none",
     "address": true,
-    "maxBody": 16384
+    "maxBody": 16384,
+    "sheds": []
   },
   "/auth/token": {
     "aliases": [],
@@ -288,7 +338,8 @@ export const PATHS = {
     "binding": "AUTH",
     "auth": "admin",
     "address": false,
-    "maxBody": 16384
+    "maxBody": 16384,
+    "sheds": []
   },
   "/ready": {
     "aliases": [
@@ -305,12 +356,202 @@ export const PATHS = {
     "binding": null,
     "auth": "none",
     "address": false,
-    "maxBody": 1048576
+    "maxBody": 1048576,
+    "sheds": []
   }
 } as const;
 
+/** What each Worker is bound to. */
+export const BINDINGS = {
+  "admin-svc": {
+    "AUTH": {
+      "kind": "service",
+      "optional": false
+    },
+    "BILLING": {
+      "kind": "service",
+      "optional": false
+    },
+    "KV_BILLING": {
+      "kind": "kv",
+      "optional": false
+    },
+    "ORCHESTRATOR": {
+      "kind": "service",
+      "optional": false
+    },
+    "RECONCILER": {
+      "kind": "service",
+      "optional": false
+    },
+    "USAGE": {
+      "kind": "service",
+      "optional": false
+    },
+    "WRITER": {
+      "kind": "service",
+      "optional": false
+    }
+  },
+  "auth-svc": {
+    "ISSUER": {
+      "kind": "var",
+      "optional": false
+    },
+    "KEYS": {
+      "kind": "kv",
+      "optional": false
+    },
+    "KID": {
+      "kind": "secret",
+      "optional": false
+    },
+    "KID_B": {
+      "kind": "secret",
+      "optional": true
+    },
+    "PRIVATE_KEY_PEM": {
+      "kind": "secret",
+      "optional": false
+    },
+    "PRIVATE_KEY_PEM_B": {
+      "kind": "secret",
+      "optional": true
+    },
+    "SIGNING_SLOT": {
+      "kind": "secret",
+      "optional": true
+    },
+    "TURNSTILE_SECRET": {
+      "kind": "secret",
+      "optional": true
+    },
+    "TURNSTILE_VERIFY_URL": {
+      "kind": "var",
+      "optional": false
+    }
+  },
+  "billing-svc": {
+    "DB": {
+      "kind": "hyperdrive",
+      "optional": false
+    },
+    "KV_BILLING": {
+      "kind": "kv",
+      "optional": false
+    }
+  },
+  "cognomega-api": {
+    "ADMIN": {
+      "kind": "service",
+      "optional": false
+    },
+    "ADMIN_API_KEY": {
+      "kind": "secret",
+      "optional": false
+    },
+    "ALLOWED_ORIGINS": {
+      "kind": "var",
+      "optional": false
+    },
+    "AUTH": {
+      "kind": "service",
+      "optional": false
+    },
+    "BILLING": {
+      "kind": "service",
+      "optional": false
+    },
+    "ISSUER": {
+      "kind": "var",
+      "optional": false
+    },
+    "KEYS": {
+      "kind": "kv",
+      "optional": false
+    },
+    "KV_BILLING": {
+      "kind": "kv",
+      "optional": false
+    },
+    "ORCHESTRATOR": {
+      "kind": "service",
+      "optional": false
+    },
+    "RECONCILER": {
+      "kind": "service",
+      "optional": false
+    },
+    "USAGE": {
+      "kind": "service",
+      "optional": false
+    }
+  },
+  "orchestrator-svc": {
+    "AI": {
+      "kind": "ai",
+      "optional": false
+    }
+  },
+  "reconciler": {
+    "DB": {
+      "kind": "hyperdrive",
+      "optional": false
+    },
+    "KV_BILLING": {
+      "kind": "kv",
+      "optional": false
+    },
+    "USAGE": {
+      "kind": "queue",
+      "optional": false
+    }
+  },
+  "usage-svc": {
+    "KV_BILLING": {
+      "kind": "kv",
+      "optional": false
+    },
+    "USAGE": {
+      "kind": "queue",
+      "optional": false
+    }
+  },
+  "usage-writer": {
+    "DB": {
+      "kind": "hyperdrive",
+      "optional": false
+    },
+    "DEAD_USAGE": {
+      "kind": "queue",
+      "optional": false
+    },
+    "KV_BILLING": {
+      "kind": "kv",
+      "optional": false
+    }
+  }
+} as const;
+
+/** Every Worker. */
+export const WORKER_NAMES = [
+  "admin-svc",
+  "auth-svc",
+  "billing-svc",
+  "cognomega-api",
+  "orchestrator-svc",
+  "reconciler",
+  "usage-svc",
+  "usage-writer"
+] as const;
+
 /** The public routes that each Worker must answer. */
 export const ROUTES = {
+  "admin-svc": [
+    "POST /api/admin/cleanup",
+    "GET /api/admin/env-snapshot",
+    "GET /api/admin/ping"
+  ],
   "auth-svc": [
     "GET /.well-known/jwks.json",
     "POST /auth/guest",

@@ -1,7 +1,8 @@
 import { type JsonObject, readJsonObject } from "./body";
 import { CALLER_HEADER, type Caller, decodeCaller, REQUEST_ID_HEADER } from "./caller";
 import { LIMITS, PATHS, type ROUTES } from "./contract.gen";
-import { answerError, Problem } from "./problem";
+import { describeEnv } from "./env-report";
+import { answerError, json, Problem } from "./problem";
 import { createRouter, decodeParams, type Params, splitUrl } from "./router";
 
 /** One request on its way through a service. */
@@ -52,7 +53,8 @@ interface Resource<Env> {
 
 /** Makes a service of its routes. The factory owns methods, error answers and timing; request ids, CORS and identity are the gateway's. */
 export function createWorker<Name extends WorkerName, Env>(name: Name, routes: Routes<Name, Env>): ExportedHandler<Env> {
-  const route = createRouter(resources<Env>(Object.entries(routes) as [string, Handler<Env>][]));
+  const report: [string, Handler<Env>] = ["GET /_env", ({ env }) => json(describeEnv(name, env))];
+  const route = createRouter(resources<Env>([...(Object.entries(routes) as [string, Handler<Env>][]), report]));
 
   async function answer(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
     const match = route(splitUrl(request.url).path);

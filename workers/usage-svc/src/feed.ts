@@ -1,10 +1,13 @@
+import { invalidCursor, readCursor, spellCursor } from "../../shared/src/cursor";
 import { accountOf } from "../../shared/src/money/account";
+import { Gauge } from "../../shared/src/money/pressure";
 import { readMany } from "../../shared/src/money/publish";
 import { type FeedItem, feedPrefix } from "../../shared/src/money/usage";
 import { json, Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
-import { invalidCursor, readCursor, spellCursor } from "./cursor";
 import type { Env } from "./env.gen";
+
+const gauge = new Gauge();
 
 const defaultLimit = 25;
 const maxLimit = 100;
@@ -12,6 +15,7 @@ const maxLimit = 100;
 /** The newest uses of an account first, a page at a time. One list of KV carries a page whole; it never reads row after row. */
 export async function readFeed({ request, caller, env }: Call<Env>): Promise<Response> {
   const account = accountOf(caller);
+  await gauge.relieve(env.KV_BILLING, Date.now()); // a feed can be asked for again; what was used is never turned away
   const query = new URL(request.url).searchParams;
   const limit = readLimit(query.get("limit"));
   const given = query.get("cursor");

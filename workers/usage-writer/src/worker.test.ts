@@ -1,9 +1,12 @@
 import { createExecutionContext, createMessageBatch, env, getQueueResult } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
+import { BadData, type Database, DatabaseAway } from "../../shared/src/database";
 import type { Balance } from "../../shared/src/money/balance";
+import { Ledger } from "../../shared/src/money/ledger";
 import type { UsageEvent } from "../../shared/src/money/usage";
 import { describeEveryWorker } from "../../shared/src/testing/every-worker";
+import { asJson } from "./deadletters";
 import type { Env } from "./env.gen";
 import { Pace } from "./pace";
 import { fateOf, isNewer, retryDelay, sortForFeed } from "./sort";
@@ -85,6 +88,56 @@ describe("what becomes of an event", () => {
   it("is tried again ever later, five minutes apart in the end", () => {
     expect([1, 2, 3, 8, 9, 100].map((attempts) => retryDelay(attempts, 2))).toEqual([2, 4, 8, 256, 300, 300]);
   });
+});
+
+describe("a batch that the database refuses for its data", () => {
+  /** A database that refuses every statement that holds a poisoned event, and counts what it is asked. */
+  const picky = () => {
+    const asked: number[] = [];
+    const db: Database = {
+      async query<Row>(_: string, parameters: readonly (string | null)[] = []) {
+        const events = JSON.parse(parameters[0] ?? "[]") as UsageEvent[];
+        asked.push(events.length);
+        if (events.some(({ account }) => account === "poison")) {
+          throw new BadData("22P05");
+        }
+        return [{ posted: { outcomes: events.map(() => "posted"), balances: [] } }] as Row[];
+      },
+      async close() {},
+    };
+    return { db, asked };
+  };
+
+  it.each([0, 57, 99])("is posted but for the one that is to blame (number %d)", async (bad) => {
+    const { db, asked } = picky();
+    const events: unknown[] = Array.from({ length: 100 }, (_, n) => event(n, n === bad ? { account: "poison" } : {}));
+    const { outcomes } = await new Ledger(db).post(events);
+    expect(outcomes.map((outcome, n) => (n === bad ? outcome : outcome === "posted"))).toEqual(
+      Array.from({ length: 100 }, (_, n) => (n === bad ? "unreadable" : true)),
+    );
+    expect(asked.length).toBeLessThanOrEqual(15);
+  });
+
+  it("is posted but for what JSON cannot say", async () => {
+    const { outcomes } = await new Ledger(picky().db).post([event(1), { v: 1, amount: 1n }, event(2)]);
+    expect(outcomes).toEqual(["posted", "unreadable", "posted"]);
+  });
+
+  it("is not taken apart when the database is away", async () => {
+    const db: Database = { query: () => Promise.reject(new DatabaseAway("gone")), async close() {} };
+    await expect(new Ledger(db).post([event(1), event(2)])).rejects.toBeInstanceOf(DatabaseAway);
+  });
+});
+
+describe("a dead letter", () => {
+  it.each([
+    [{ a: 1 }, '{"a":1}'],
+    [undefined, "null"],
+    ["text", '"text"'],
+    [new Uint8Array([1, 2, 255]), '{"base64":"AQL/"}'],
+    [new Uint8Array([1]).buffer, '{"base64":"AQ=="}'],
+    [10n, '"10"'],
+  ])("is kept as JSON, whatever it is", (body, text) => expect(asJson(body)).toBe(text));
 });
 
 describe("the pace of balances", () => {

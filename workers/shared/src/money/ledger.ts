@@ -40,9 +40,7 @@ export class Ledger {
    */
   async post(events: readonly unknown[]): Promise<Posted> {
     try {
-      const [row] = await this.db.query<{ posted: Posted }>("SELECT ledger.post_batch($1::text::json, true) AS posted", [
-        JSON.stringify(events),
-      ]);
+      const [row] = await this.db.query<{ posted: Posted }>("SELECT ledger.post_batch($1::text::json, true) AS posted", [asJson(events)]);
       return (row as { posted: Posted }).posted;
     } catch (error) {
       if (!(error instanceof BadData)) {
@@ -87,6 +85,15 @@ export class Ledger {
       [id, account, set === null ? null : String(set), delta === null ? null : String(delta), actor, reason],
     );
     return (row as { adjusted: Adjusted }).adjusted;
+  }
+}
+
+/** A queue carries more than JSON can say, such as big integers. */
+function asJson(events: readonly unknown[]): string {
+  try {
+    return JSON.stringify(events);
+  } catch (error) {
+    throw new BadData("an event has no JSON", { cause: error });
   }
 }
 

@@ -59,10 +59,10 @@ export function feedPrefix(account: string): string {
   return `usage:${account}:`;
 }
 
-/** The parts of a feed's key, or undefined for any other key. */
-export function parseFeedKey(name: string): { account: string; at_ms: number; id: string } | undefined {
+/** The parts of a key of the feed, or of an account's list of jobs, which is spelt alike; undefined for any other key. */
+export function parseFeedKey(name: string, list: "usage" | "jobs" = "usage"): { account: string; at_ms: number; id: string } | undefined {
   const [kind, account, rev, id, ...more] = name.split(":");
-  if (kind !== "usage" || account === undefined || rev === undefined || id === undefined || more.length > 0) {
+  if (kind !== list || account === undefined || rev === undefined || id === undefined || more.length > 0) {
     return undefined;
   }
   return isAccount(account) && /^[0-9a-z]{11}$/.test(rev) && id !== "" ? { account, at_ms: timeOf(rev), id } : undefined;
