@@ -102,12 +102,20 @@ func (w *world) transport() *http.Transport {
 
 // deploy puts every Worker of the contract, those it is bound to first, and gives the hostname to the gateway.
 func (w *world) deploy() {
+	account := "/accounts/" + w.endpoints.AccountID
 	for name, store := range w.contract.Stores {
-		if store.Kind == contract.StoreKV {
-			var made struct{ ID string }
-			w.api("POST", "/accounts/"+w.endpoints.AccountID+"/storage/kv/namespaces", map[string]string{"title": store.Name}, &made)
-			w.spaces[name] = made.ID
+		var made struct{ ID string }
+		switch store.Kind {
+		case contract.StoreKV:
+			w.api("POST", account+"/storage/kv/namespaces", map[string]string{"title": store.Name}, &made)
+		case contract.StoreQueue:
+			w.api("POST", account+"/queues", map[string]string{"queue_name": store.Name}, nil)
+		case contract.StoreHyperdrive:
+			// No request of an audit of CORS gets as far as the database, so none listens there.
+			origin := map[string]any{"scheme": "postgresql", "host": "127.0.0.1", "port": 1, "database": "d", "user": "u", "password": "p"}
+			w.api("POST", account+"/hyperdrive/configs", map[string]any{"name": store.Name, "origin": origin}, &made)
 		}
+		w.spaces[name] = made.ID
 	}
 	w.publish()
 	var services []string
@@ -133,6 +141,10 @@ func (w *world) bindings(worker string) (all []map[string]any) {
 		switch b.Kind() {
 		case contract.BindKV:
 			all = append(all, map[string]any{"type": "kv_namespace", "name": name, "namespace_id": w.spaces[b.KV]})
+		case contract.BindQueue:
+			all = append(all, map[string]any{"type": "queue", "name": name, "queue_name": w.contract.Stores[b.Queue].Name})
+		case contract.BindHyperdrive:
+			all = append(all, map[string]any{"type": "hyperdrive", "name": name, "id": w.spaces[b.Hyperdrive]})
 		case contract.BindService:
 			all = append(all, map[string]any{"type": "service", "name": name, "service": b.Service})
 		case contract.BindVar:
