@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cognomega/edge/contract"
+	"github.com/cognomega/edge/internal/cfapi"
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/rotation"
 )
@@ -137,4 +138,47 @@ func (b blind) Mint(ctx context.Context) (rotation.Token, error) {
 	token, err := b.edge.Mint(ctx)
 	token.Life = 0
 	return token, err
+}
+
+// TestInterruptedInTheMiddleOfAStep presses Ctrl-C as each step writes: the step is finished, so that nobody has to wait for it later.
+func TestInterruptedInTheMiddleOfAStep(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	for _, at := range []string{"rotation.1", "rotation.2", "rotation.3", "rotation.4", "rotation.5"} {
+		t.Run(at, func(t *testing.T) {
+			w := newWorld(t, h, 120*time.Second)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r := w.operatorOf("ada", nil, func(c *rotation.Config) { c.Account = impatient{c.Account, "cognomega-keys." + at, cancel} })
+			out, err := r.Rotate(ctx, false)
+			if !errors.Is(err, context.Canceled) || fault.HintOf(err) != "cogctl jwks resume" || len(out.Steps) == 0 {
+				t.Fatalf("%v (%s) after %v", err, fault.HintOf(err), out.Steps)
+			}
+			if next, err := r.Resume(t.Context(), true); err != nil || next.Document.Version < out.Document.Version {
+				t.Errorf("%+v %v", next.Document, err)
+			}
+			last, err := w.operator("bob", nil).Resume(t.Context(), false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.finished(last); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// impatient presses Ctrl-C as soon as a ticket is got.
+type impatient struct {
+	rotation.Account
+	title  string
+	cancel func()
+}
+
+func (i impatient) CreateNamespace(ctx context.Context, title string) (cfapi.Namespace, error) {
+	n, err := i.Account.CreateNamespace(ctx, title)
+	if title == i.title {
+		i.cancel()
+	}
+	return n, err
 }
