@@ -74,7 +74,7 @@ var onlyIn = map[string][]string{
 	"github.com/pulumi/pulumi-cloudflare/sdk/v5": {"stacks/platform"},
 	"github.com/charmbracelet/lipgloss":          {"internal/term", "bench"},
 	"charm.land/lipgloss/v2":                     {"internal/term", "bench"},
-	"github.com/open-policy-agent/opa":           {"stacks/deploy", "policies"},
+	"github.com/open-policy-agent/opa":           {"policies"},
 	"go.etcd.io/bbolt":                           {"internal/localcloud/store"},
 	"github.com/spf13/cobra":                     {"cmd/cogctl/cli", "bench"},
 }

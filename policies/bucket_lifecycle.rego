@@ -7,6 +7,7 @@ import rego.v1
 # custom:
 #   why: Without rules, unfinished uploads and temporary objects stay and are paid for until somebody looks.
 #   owner: platform
+#   fix: Give the bucket a rule in contract/stores.json, at least one that aborts unfinished uploads.
 stack_deny_bucket_without_lifecycle contains msg if {
 	some bucket in input.resources
 	bucket.__type == "cloudflare:index/r2Bucket:R2Bucket"

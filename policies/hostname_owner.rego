@@ -7,6 +7,7 @@ import rego.v1
 # custom:
 #   why: A second route or custom domain on the hostname answers some of its paths in the gateway's place.
 #   owner: platform
+#   fix: "Delete or re-point the other route or custom domain: cogctl audit routes names it."
 stack_deny_hostname_owner contains msg if {
 	count(input.resources) > 0
 	count(owners) != 1
@@ -18,6 +19,7 @@ stack_deny_hostname_owner contains msg if {
 # custom:
 #   why: A path that no route covers is answered by nobody, or by whoever adds a route for it.
 #   owner: platform
+#   fix: Declare one public Worker in contract/workers.json; its route is HOSTNAME/*.
 stack_deny_hostname_coverage contains msg if {
 	count(input.resources) > 0
 	not covered
@@ -29,6 +31,7 @@ stack_deny_hostname_coverage contains msg if {
 # custom:
 #   why: A pattern or an owner that is only known afterwards cannot be judged.
 #   owner: platform
+#   fix: Give the route's pattern and script as text, not as another resource's output.
 stack_deny_hostname_unknown contains msg if {
 	some r in input.resources
 	r.__type in route_types

@@ -7,6 +7,7 @@ import rego.v1
 # custom:
 #   why: What the state holds in the clear, every export, log and backup of it holds too.
 #   owner: platform
+#   fix: Pass the connection string through the secrets file, from where it is wrapped as a secret.
 deny_plain_password contains msg if {
 	input.__type == hyperdrive
 	not secret(object.get(origin, "password", null))
@@ -18,6 +19,7 @@ deny_plain_password contains msg if {
 # custom:
 #   why: A host, a user or a database name is shown by every list; a connection string that lands there is read by everyone.
 #   owner: platform
+#   fix: "Split the connection string: only the host, the user and the database's name belong there."
 deny_password_in_origin contains msg if {
 	input.__type == hyperdrive
 	some field in ["scheme", "host", "database", "user"]
@@ -30,6 +32,7 @@ deny_password_in_origin contains msg if {
 # custom:
 #   why: A cached balance is a wrong balance, and can be spent twice.
 #   owner: platform
+#   fix: Say cache_disabled in contract/stores.json.
 deny_cached_ledger contains msg if {
 	input.__type == hyperdrive
 	not object.get(object.get(input.__properties, "caching", {}), "disabled", false) == true

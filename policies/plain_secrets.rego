@@ -7,6 +7,7 @@ import rego.v1
 # custom:
 #   why: Plain-text bindings are readable in the dashboard, in the API and in the state.
 #   owner: platform
+#   fix: Declare the binding as a secret in contract/workers.json, or give the variable another name.
 deny_secret_name contains msg if {
 	some b in plain_bindings
 	regex.match(`(?i)(secret|token|passw|private|credential|api_?key|admin_?key|_key$|_pem$|^pem$|dsn$|database_url)`, b.name)
@@ -18,6 +19,7 @@ deny_secret_name contains msg if {
 # custom:
 #   why: A key in a variable is a key in every list, export and log of the configuration.
 #   owner: platform
+#   fix: "Declare the binding as a secret, put its value into the secrets file, and change the value: it has been shown."
 deny_secret_value contains msg if {
 	some b in plain_bindings
 	looks_secret(value(b))
@@ -29,6 +31,7 @@ deny_secret_value contains msg if {
 # custom:
 #   why: A value that is not known yet cannot be told from a secret.
 #   owner: platform
+#   fix: Give the variable a value of contract/envs.json, not another resource's output.
 deny_unknown_value contains msg if {
 	some b in plain_bindings
 	not known(value(b))

@@ -99,7 +99,7 @@ func TestEveryRuleSaysWhatItIsForAndWhoseItIs(t *testing.T) {
 			t.Errorf("%s: %s has no METADATA with a title", r.file, r.name)
 			continue
 		}
-		for _, key := range []string{"why", "owner"} {
+		for _, key := range []string{"why", "owner", "fix"} {
 			if text, _ := r.annotations[0].Custom[key].(string); text == "" {
 				t.Errorf("%s: METADATA of %s has no %s", r.file, r.name, key)
 			}
@@ -252,6 +252,32 @@ func TestProductionIsReleasedByTheRunOfTheContract(t *testing.T) {
 	for _, fact := range []string{`repository == "` + run.Repository + `"`, `ref == "` + run.Ref + `"`} {
 		if !strings.Contains(string(raw), fact) {
 			t.Errorf("production_source.rego does not say %s", fact)
+		}
+	}
+}
+
+func TestEveryRuleIsExplainedByATestThatDenies(t *testing.T) {
+	t.Parallel()
+	rules, err := policies.Rules()
+	if err != nil || len(rules) != len(load(t).rules) {
+		t.Fatalf("%d rules (%v)", len(rules), err)
+	}
+	for _, r := range rules {
+		if r.Title == "" || r.Why == "" || r.Owner == "" || r.Fix == "" || !strings.HasPrefix(r.Example, "test_deny_") || strings.Count(r.Example, "{") != strings.Count(r.Example, "}") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+func TestTheTestsCanBeRunByPeople(t *testing.T) {
+	t.Parallel()
+	results, err := policies.Test(t.Context())
+	if err != nil || len(results) != len(load(t).tests) {
+		t.Fatalf("%d results (%v)", len(results), err)
+	}
+	for _, r := range results {
+		if !r.Holds || r.Name == "" || r.File == "" {
+			t.Errorf("%+v", r)
 		}
 	}
 }

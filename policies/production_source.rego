@@ -7,6 +7,7 @@ import rego.v1
 # custom:
 #   why: What runs in production is what was reviewed and merged, and the run's log says who released it.
 #   owner: platform
+#   fix: "Merge to main and run the deploy workflow: cogctl promote."
 stack_deny_production_outside_github contains msg if {
 	production
 	not released

@@ -7,6 +7,7 @@ import rego.v1
 # custom:
 #   why: A Worker at workers.dev answers beside the hostname, without the gateway's checks.
 #   owner: platform
+#   fix: "Leave workersDev out, or turn it off: cogctl up does for a declared Worker."
 deny_workers_dev contains msg if {
 	input.__type == "cognomega:index:WorkerScript"
 	not off("workersDev")
@@ -18,6 +19,7 @@ deny_workers_dev contains msg if {
 # custom:
 #   why: A preview URL serves a version that nobody released, to everyone who guesses it.
 #   owner: platform
+#   fix: "Leave previews out, or turn it off: cogctl up does for a declared Worker."
 deny_previews contains msg if {
 	input.__type == "cognomega:index:WorkerScript"
 	not off("previews")
@@ -29,6 +31,7 @@ deny_previews contains msg if {
 # custom:
 #   why: The official provider's script type cannot say that workers.dev and preview URLs are off, and fights over the bindings.
 #   owner: platform
+#   fix: "Declare it with the project's own WorkerScript: an entry in contract/workers.json."
 deny_script_type contains msg if {
 	input.__type in {
 		"cloudflare:index/workersScript:WorkersScript",

@@ -7,6 +7,7 @@ import rego.v1
 # custom:
 #   why: A namespace, bucket, queue or database connection is gone with what is in it; only a person who said so may do that.
 #   owner: platform
+#   fix: Keep the entry in the contract; if the data may go, say --allow-delete.
 deny_stateful_delete contains msg if {
 	input.__type in {
 		"cloudflare:index/workersKvNamespace:WorkersKvNamespace",
@@ -24,6 +25,7 @@ deny_stateful_delete contains msg if {
 # custom:
 #   why: Deleting a class deletes every object of it, and Cloudflare keeps no copy.
 #   owner: platform
+#   fix: Keep the class in the Worker; if its objects may go, say --allow-delete.
 deny_class_delete contains msg if {
 	input.__type == "cognomega:index:WorkerScript"
 	some class in object.get(input.__properties, "deletedClasses", [])
@@ -37,6 +39,7 @@ deny_class_delete contains msg if {
 # custom:
 #   why: The objects go with the script that implements them.
 #   owner: platform
+#   fix: Keep the Worker, or move its classes to another one first; if the objects may go, say --allow-delete.
 deny_owner_delete contains msg if {
 	input.__type == "cognomega:index:WorkerScript"
 	destroys

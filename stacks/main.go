@@ -52,6 +52,9 @@ func byHand(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == releaseVerb {
 		return reported(makeRelease(ctx, args[1:]))
 	}
+	if len(args) > 0 && args[0] == policyVerb {
+		return reported(policy(ctx, args[1:]))
+	}
 	c, err := configure(args)
 	if err != nil {
 		return reported(err)

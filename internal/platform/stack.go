@@ -48,6 +48,7 @@ type StackRun struct {
 	AllowDelete bool
 	Release     string   // folder of a release to deploy as it is
 	Args        []string // of a verb that takes others than these
+	Stdin       []byte
 	Environ     []string // what the program finds beside this process's own environment
 }
 
@@ -59,7 +60,7 @@ func (r StackRun) Run(ctx context.Context, on func(StackEvent)) error {
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = time.Minute
 	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(r.Stdin), &stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		return fault.New(fault.Internal, "run the stack: %w", err)

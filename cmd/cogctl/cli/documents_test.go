@@ -43,6 +43,7 @@ var uses = []use{
 	{args: "credits show nobody@example.com", exit: fault.ExitAPI, says: "nobody@example.com"}, {args: "credits show $ACCOUNT"}, {args: "credits statement $ACCOUNT"},
 	{args: "ledger verify"}, {args: "ledger export --to $DIR/ledger.jsonl --dry-run"}, {args: "ledger export --to $DIR/ledger.jsonl"}, {args: "ledger verify --file $DIR/ledger.jsonl"},
 	{args: "local faults list"}, {args: "local faults set groq --429 50% --dry-run"}, {args: "local faults set groq --429 50%"}, {args: "local faults clear --dry-run"}, {args: "local faults clear"},
+	{args: "policy check"}, {args: "policy check $DIR/snapshot.json"}, {args: "policy test"}, {args: "policy explain"}, {args: "policy explain deny_previews"},
 	{args: "queues list"}, {args: "queues peek $QUEUE"}, {args: "queues pause $QUEUE --dry-run"}, {args: "queues pause $QUEUE"}, {args: "queues resume $QUEUE --dry-run"},
 	{args: "queues resume $QUEUE"}, {args: "queues drain $QUEUE"},
 	{args: "down --dry-run"}, {args: "db down"}, {args: "local stop"}, {args: "down"}, {args: "local reset --dry-run"}, {args: "local reset --yes"},

@@ -68,7 +68,7 @@ func NewRoot(d *Deps) *cobra.Command {
 		{"operate", "Operate the platform", []*cobra.Command{newUp(d), newDown(d), newStatus(d), newLocal(d), newDB(d)}},
 		{"money", "Follow the money", []*cobra.Command{newCredits(d), newLedger(d), newQueues(d)}},
 		{"release", "Release a change", []*cobra.Command{newPreview(d), newProve(d), newSLO(d), newGate(d), newPromote(d), newVerify(d), newKeys(d)}},
-		{"inspect", "Inspect what is live", []*cobra.Command{newReport(d), newAudit(d), newEnv(d), newPreflight(d), newJWKS(d), newToken(d)}},
+		{"inspect", "Inspect what is live", []*cobra.Command{newReport(d), newAudit(d), newEnv(d), newPolicy(d), newPreflight(d), newJWKS(d), newToken(d)}},
 		{"develop", "Develop", []*cobra.Command{newContract(d), newSchema(d), newSetup(d), newDoctor(d), newCompletion(d), newVersion(d)}},
 	}
 	root := &cobra.Command{
