@@ -31,7 +31,7 @@ func (r *Rotator) Revoke(ctx context.Context, kid string) (*Revocation, error) {
 		return nil, err
 	}
 	if rev.Role == "signs" {
-		if token, err := r.Edge.Mint(ctx); err == nil && token.KID == kid { // without one the exposure is not measured, and the key goes all the same
+		if token, err := r.sample(ctx); err == nil && token.KID == kid { // without one the exposure is not measured, and the key goes all the same
 			rev.Token = &token
 		}
 	}
@@ -40,6 +40,15 @@ func (r *Rotator) Revoke(ctx context.Context, kid string) (*Revocation, error) {
 	}
 	rev.Since = r.Now()
 	return rev, nil
+}
+
+// sample is a token that the gateway has let in: what is measured later is how long a gateway that has the key at hand holds on to it.
+func (r *Rotator) sample(ctx context.Context) (Token, error) {
+	token, err := r.Edge.Mint(ctx)
+	if err == nil {
+		_, err = r.Edge.Accepts(ctx, token.Text)
+	}
+	return token, err
 }
 
 // Role tells what a key is to the platform, without changing anything.
@@ -87,6 +96,7 @@ func (r *Rotator) remove(ctx context.Context, v view, rev *Revocation) error {
 		}
 		if doc != nil {
 			rev.Document, rev.Steps = doc, append(rev.Steps, first.name)
+			r.Say(Progress{What: doc.Describe(first.name), Step: true})
 			break
 		}
 		if v, err = r.known(ctx, r.settledOrDead); err != nil {

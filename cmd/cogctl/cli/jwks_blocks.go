@@ -144,6 +144,6 @@ func waitsOf(w rotation.Waits) waitsData {
 }
 
 func exposureText(kid string, w rotation.Waits) string {
-	return fmt.Sprintf("what %s signed may be accepted for at most %s (%s); by the gateway, while KV answers it, for at most %s",
+	return fmt.Sprintf("%s lives on for at most %s (%s); at the gateway, while KV answers, %s",
 		kidText(kid), w.Forget.Total(), strings.TrimSuffix(w.Forget.Sum(), " = "+w.Forget.Total().String()), w.Gateway.Total())
 }
