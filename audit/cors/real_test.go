@@ -1,6 +1,7 @@
 package cors_test
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/audit/audittest"
 	"github.com/cognomega/edge/audit/cors"
+	"github.com/cognomega/edge/stacks/bundle"
 )
 
 func matrix(t *testing.T, target *audit.Target) audit.Result {
@@ -68,6 +70,31 @@ func TestRealGateway(t *testing.T) {
 			}
 		})
 	}
+	t.Run("services that fail in every way", func(t *testing.T) {
+		r := w.brokenRun(t, w.target())
+		if r.Verdict != audit.Pass || len(r.Findings) != 0 {
+			t.Errorf("%s %s: %+v", r.Verdict, r.Summary, r.Findings)
+		}
+		for _, status := range []string{"429", "5xx"} {
+			if c := coverage(t, r, status); !c.Covered {
+				t.Errorf("%+v", c)
+			}
+		}
+		target, _ := w.behind(t, func(res *http.Response) {
+			if res.StatusCode == http.StatusTooManyRequests {
+				res.Header.Del(acao)
+			}
+			if res.StatusCode == http.StatusBadGateway {
+				res.Header.Add("Access-Control-Allow-Methods", "GET")
+			}
+		})
+		r = w.brokenRun(t, target)
+		for code, says := range map[string]string{"cors_error_unreadable": "status 429", "cors_allowed": "status 502"} {
+			if !slices.ContainsFunc(r.Findings, func(f audit.Finding) bool { return f.Code == code && strings.Contains(f.Message, says) }) {
+				t.Errorf("no %s with %s among %+v", code, says, r.Findings)
+			}
+		}
+	})
 	t.Run("a service that fails", func(t *testing.T) {
 		w.upload("auth-svc", []byte(`export default { async fetch() { throw new Error("planted"); } };`), nil)
 		w.upload("orchestrator-svc", []byte(`export default { async fetch() { return new Response("{}", { status: 503, headers: { "access-control-allow-origin": "*" } }); } };`), nil)
@@ -76,6 +103,33 @@ func TestRealGateway(t *testing.T) {
 			t.Errorf("no read succeeded, so nothing is concluded, and the errors are all readable: %s %+v %+v", r.Verdict, c, r.Findings)
 		}
 	})
+}
+
+// brokenRun breaks the services by uploading stand-ins, and puts the Workers themselves back.
+func (w *world) brokenRun(t *testing.T, target *audit.Target) audit.Result {
+	t.Helper()
+	check := cors.Broken(func(_ context.Context, workers []string, status int) (func(context.Context) error, error) {
+		for _, name := range workers {
+			w.upload(name, []byte(cors.StandIn(status)), nil)
+		}
+		return func(context.Context) error {
+			for _, name := range workers {
+				b, err := bundle.Build(t.Context(), root, name)
+				if err != nil {
+					return err
+				}
+				w.upload(name, b.Code, w.bindings(name))
+			}
+			return nil
+		}, nil
+	})
+	r, err := check.Run(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(r.Summary)
+	audittest.Rejudge(t, check, target, r)
+	return r
 }
 
 const acao = "Access-Control-Allow-Origin"

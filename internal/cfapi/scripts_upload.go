@@ -62,6 +62,17 @@ func (c *Client) PutScript(ctx context.Context, name string, u ScriptUpload) (Sc
 	return out, err
 }
 
+// Deploy gives all of a script's traffic to a version that was uploaded before, also across a change of its secrets.
+func (c *Client) Deploy(ctx context.Context, name, version, message string) error {
+	_, err := c.do(ctx, call{
+		doing: "deploy version " + version + " of script " + name, method: http.MethodPost, path: c.scriptPath(name, "/deployments"), query: url.Values{"force": {"true"}},
+		body: map[string]any{
+			"strategy": "percentage", "versions": []map[string]any{{"version_id": version, "percentage": 100}}, "annotations": map[string]string{"workers/message": message},
+		},
+	}, nil)
+	return err
+}
+
 // DeleteScript removes a script; force also removes what refers to it. fault.NotFound when there is none.
 func (c *Client) DeleteScript(ctx context.Context, name string, force bool) error {
 	r := call{doing: "delete script " + name, method: http.MethodDelete, path: c.scriptPath(name, "")}

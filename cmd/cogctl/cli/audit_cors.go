@@ -35,15 +35,16 @@ type corsResult struct {
 
 func newAuditCors(d *Deps) *cobra.Command {
 	var most int
-	var plan bool
+	var plan, breaking bool
 	cmd := &cobra.Command{
 		Use: "cors", Short: "Check CORS as a matrix: paths, origins, methods, requested headers, and errors", Args: cobra.NoArgs,
 		Long: "Check CORS as a matrix: every public path and alias meets every kind of origin (allowed, foreign, null, none, and look-alikes by suffix, prefix, subdomain, pattern, scheme, " +
 			"port, case, trailing dot and slash, userinfo, IDN and list), and any two of path, origin, requested method and requested headers meet at least once. Errors are provoked too.\n\n" +
 			"Nothing that changes state is sent. OPTIONS asks for every method; GET and HEAD read; GET with a token that is none provokes 401, with another's email 403; GET where only POST is, and " +
 			"PROPFIND elsewhere, provoke 405; a long URL 414; POST is sent only to provoke 413, with a body that is over the path's limit and is not JSON, to paths that take small bodies from everybody. " +
-			"PUT, PATCH and DELETE are asked for and never sent. 429 and 5xx are not provoked: they are judged when they are met, and otherwise reported as not covered.",
-		Example: "  cogctl audit cors\n  cogctl audit cors --env production --output json\n  cogctl audit cors --plan",
+			"PUT, PATCH and DELETE are asked for and never sent. 429 and 5xx are not provoked: they are judged when they are met, and otherwise reported as not covered. " +
+			"On the platform of this machine --break provokes them: the services behind the open paths are replaced by stand-ins that throw and answer 429, 500, 502, 503 and 504, each in turn, and put back.",
+		Example: "  cogctl audit cors\n  cogctl audit cors --env production --output json\n  cogctl audit cors --plan\n  cogctl audit cors --break            # 429 and 5xx, on this machine alone",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t, err := d.Target(cmd.Context(), d.Env)
 			if err != nil {
@@ -51,6 +52,9 @@ func newAuditCors(d *Deps) *cobra.Command {
 			}
 			if plan {
 				return d.Term.Print(corsPlan(t))
+			}
+			if breaking {
+				return auditBroken(cmd.Context(), d, t)
 			}
 			result, err := runAuditCors(cmd.Context(), d, t, most)
 			if err != nil {
@@ -63,6 +67,7 @@ func newAuditCors(d *Deps) *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&most, "max-requests", mostRequests, "send nothing when it would take more requests than this")
+	cmd.Flags().BoolVar(&breaking, "break", false, "have the services of the platform on this machine fail in every way, judge what reaches callers, and put them back")
 	cmd.Flags().BoolVar(&plan, "plan", false, "show what would be sent, and send nothing")
 	return cmd
 }

@@ -57,6 +57,14 @@ func errorFor(c *contract.Contract, r *http.Request) int {
 	return 0
 }
 
+func TestServicesThatPeopleUseAreNotBroken(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, term.Fake{})
+	if code := b.run("audit", "cors", "--break"); code != fault.ExitRefused || !strings.Contains(b.err.String(), "people use them") {
+		t.Errorf("exit %d: %s%s", code, b.out, b.err)
+	}
+}
+
 func TestAuditCors(t *testing.T) {
 	t.Parallel()
 	c := mustLoad(t)

@@ -56,6 +56,9 @@ func TestReport(t *testing.T) {
 	if c := checks["slo-later"]; c["state"] != "not looked" {
 		t.Errorf("what cannot be measured yet is not required: %v", c)
 	}
+	if gates := doc["gates"].([]any); len(gates) != 1 || gates[0].(map[string]any)["verdict"] != "pass" || gates[0].(map[string]any)["name"] != "phase0" {
+		t.Errorf("gates: %v", gates)
+	}
 	if doc["drift"].(map[string]any)["verdict"] != "fail" || doc["todo"].(map[string]any)["command"] != "cogctl preview --refresh --env production" {
 		t.Errorf("%v", doc["todo"])
 	}
