@@ -118,13 +118,7 @@ func (w *world) deploy() {
 		w.spaces[name] = made.ID
 	}
 	w.publish()
-	var services []string
-	for name, worker := range w.contract.Workers {
-		if !worker.Public {
-			services = append(services, name)
-		}
-	}
-	for _, name := range append(services, w.contract.Gateway()) {
+	for _, name := range w.inOrder() {
 		b, err := bundle.Build(w.t.Context(), root, name)
 		if err != nil {
 			w.t.Fatal(err)
@@ -134,6 +128,26 @@ func (w *world) deploy() {
 	zone := "/zones/" + w.endpoints.Zones[0].ID
 	w.api("POST", zone+"/dns_records", map[string]any{"type": "AAAA", "name": w.env.Hostname, "content": "100::", "proxied": true, "ttl": 1}, nil)
 	w.api("POST", zone+"/workers/routes", map[string]any{"pattern": w.env.Hostname + "/*", "script": w.contract.Gateway()}, nil)
+}
+
+// inOrder lists the Workers, each after those that it is bound to.
+func (w *world) inOrder() (order []string) {
+	for len(order) < len(w.contract.Workers) {
+		before := len(order)
+		for name, worker := range w.contract.Workers {
+			ready := !slices.Contains(order, name)
+			for _, b := range worker.Bindings {
+				ready = ready && (b.Service == "" || slices.Contains(order, b.Service))
+			}
+			if ready {
+				order = append(order, name)
+			}
+		}
+		if len(order) == before {
+			w.t.Fatalf("the Workers are bound in a circle: after %v none can be deployed", order)
+		}
+	}
+	return order
 }
 
 func (w *world) bindings(worker string) (all []map[string]any) {
