@@ -26,6 +26,24 @@ type Target struct {
 	ZoneName  string
 	Contract  *contract.Contract
 	Now       func() time.Time
+
+	// Of the money path, where the environment's database and its operator's key are known; nil elsewhere.
+	Ledger   Ledger
+	AdminKey func() (string, error)
+}
+
+// Ledger is the environment's ledger as a check reads it.
+type Ledger interface {
+	// Balance is what an account has in micro-credits; 0 for one that the ledger does not know.
+	Balance(ctx context.Context, account string) (int64, error)
+	// Posted lists an account's uses, each as often as the journal has it.
+	Posted(ctx context.Context, account string) ([]Posting, error)
+}
+
+// Posting is one use in the journal.
+type Posting struct {
+	ID    string
+	Micro int64
 }
 
 // URL is a public path of the target as it is dialled.

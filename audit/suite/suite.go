@@ -9,6 +9,7 @@ import (
 	"github.com/cognomega/edge/audit/ai"
 	"github.com/cognomega/edge/audit/cors"
 	"github.com/cognomega/edge/audit/jwks"
+	"github.com/cognomega/edge/audit/money"
 	"github.com/cognomega/edge/audit/promotion"
 	"github.com/cognomega/edge/audit/routes"
 	"github.com/cognomega/edge/audit/slo"
@@ -20,8 +21,16 @@ func Phase0() []audit.Check {
 	return []audit.Check{cors.Check(), ai.Check(), jwks.Check(), routes.Check()}
 }
 
+// Burst is how much usage is sent where nobody says how much.
+const Burst = 300
+
+// Phase1 is what holds when money flows: what is read is the ledger's, and a burst of that size is in the ledger, once.
+func Phase1(burst int) []audit.Check { return money.Checks(burst) }
+
 // All is every check whose proofs can be verified whatever the contract says; a check that keeps proofs belongs here or in For.
-func All() []audit.Check { return append(Phase0(), cors.Matrix(), promotion.Check()) }
+func All() []audit.Check {
+	return slices.Concat(Phase0(), Phase1(Burst), []audit.Check{cors.Matrix(), promotion.Check()})
+}
 
 // liveWindow is how far back live traffic is looked at when nobody says.
 const liveWindow = time.Hour

@@ -95,20 +95,25 @@ func (j journey) must(code int, out any, args ...string) {
 }
 
 type upReport struct {
-	Changes map[string]int
-	Proof   struct {
-		Verdict string
-		Checks  []struct{ Name, Verdict, Proof string }
-	}
+	Changes       map[string]int
+	Proof, Phase1 phaseReport
 }
 
-// up brings the platform up and wants the four promises of Phase 0 to hold.
+type phaseReport struct {
+	Verdict string
+	Checks  []struct{ Name, Verdict, Proof string }
+}
+
+// up brings the platform up and wants the promises of Phase 0 and of Phase 1 to hold.
 func (j journey) up() upReport {
 	j.t.Helper()
 	var r upReport
 	j.must(0, &r, "up")
 	if r.Proof.Verdict != "pass" || len(r.Proof.Checks) != 4 {
 		j.t.Fatalf("the proof is %+v", r.Proof)
+	}
+	if r.Phase1.Verdict != "pass" || len(r.Phase1.Checks) != 2 {
+		j.t.Fatalf("the proof of the money path is %+v", r.Phase1)
 	}
 	return r
 }

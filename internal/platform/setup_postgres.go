@@ -19,7 +19,7 @@ func preparePostgres(ctx context.Context, l Layout, r SetupReport) error {
 	if missing != nil {
 		step.Missing = missing.Error()
 		r.End(step)
-		return nil
+		return nil //nolint:nilerr // it is said, and nobody is kept from working
 	}
 	step.Detail = version
 	return prepareVector(ctx, l, r, step, binaries)

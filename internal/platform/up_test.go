@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,7 +21,7 @@ func TestUpIsGreenThenSameThenDownLeavesNothing(t *testing.T) {
 	if first.Changes["create"] < 10 {
 		t.Errorf("a fresh account was changed by %v", first.Changes)
 	}
-	for _, c := range first.Proof.Checks {
+	for _, c := range slices.Concat(first.Proof.Checks, first.Phase1.Checks) {
 		j.must(0, nil, "verify", c.Proof)
 		if raw := payload(t, c.Proof); !bytes.Contains(raw, []byte(`"verdict"`)) || bytes.Contains(raw, []byte("PRIVATE KEY")) {
 			t.Errorf("the evidence of %s is %s", c.Name, raw)

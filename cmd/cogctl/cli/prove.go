@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -10,13 +11,14 @@ import (
 
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/audit/suite"
+	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/platform"
 	"github.com/cognomega/edge/internal/term"
 )
 
 func newProve(d *Deps) *cobra.Command {
-	return newGroup("prove", "Prove what a phase promises, and keep the evidence", "  cogctl prove phase0", newProvePhase0(d))
+	return newGroup("prove", "Prove what a phase promises, and keep the evidence", "  cogctl prove phase0", newProvePhase0(d), newProvePhase1(d))
 }
 
 // provedCheck is one line of a proof; Proof is the file that holds its evidence.
@@ -33,6 +35,7 @@ type provedCheck struct {
 
 // provePhase0Result is what holds, and what does not.
 type provePhase0Result struct {
+	Phase    string        `json:"phase"`
 	Env      string        `json:"env"`
 	Hostname string        `json:"hostname"`
 	Verdict  audit.Verdict `json:"verdict"`
@@ -47,7 +50,7 @@ func newProvePhase0(d *Deps) *cobra.Command {
 			"the JWKS verifies a fresh guest token, and exactly one Worker owns the hostname. The raw answers are kept under proofs/, signed and without tokens or secrets: `cogctl verify` judges them again.",
 		Example: "  cogctl prove phase0\n  cogctl prove phase0 --env production --output json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			result, err := runProve(cmd.Context(), d, suite.Phase0(), !dryRun)
+			result, err := runProve(cmd.Context(), d, phase0(), !dryRun)
 			if err != nil {
 				return err
 			}
@@ -61,14 +64,79 @@ func newProvePhase0(d *Deps) *cobra.Command {
 	return cmd
 }
 
-func runProve(ctx context.Context, d *Deps, checks []audit.Check, keep bool) (*provePhase0Result, error) {
+// phase is a set of checks, and what people call it.
+type phase struct {
+	name   string
+	checks []audit.Check
+}
+
+func phase0() phase { return phase{"Phase 0", suite.Phase0()} }
+
+func phase1(burst int) phase { return phase{"Phase 1", suite.Phase1(burst)} }
+
+func newProvePhase1(d *Deps) *cobra.Command {
+	var (
+		dryRun bool
+		burst  int
+	)
+	cmd := &cobra.Command{
+		Use: "phase1", Short: "Prove that money flows, and that what is read is the ledger's", Args: cobra.NoArgs,
+		Long: "Prove that money flows: after a write the ledger, KV and GET /api/credits agree, what is read comes from KV, and a burst of usage is in the ledger, each event once and for its price, " +
+			"within the time that the contract gives. It writes: a made-up account is given credits, and its usage stays in the journal for ever. " +
+			"Elsewhere than on this machine it needs DATABASE_URL and COGCTL_ADMIN_KEY.",
+		Example: "  cogctl prove phase1\n  cogctl prove phase1 --burst 1000 --output json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := d.Contract()
+			if err != nil {
+				return err
+			}
+			if !cmd.Flags().Changed("burst") {
+				burst = fullBurst(c)
+			}
+			if burst < 1 || burst > maxBurst {
+				return fault.New(fault.Invalid, "--burst %d: want 1 to %d", burst, maxBurst)
+			}
+			if dryRun {
+				d.Term.Note(term.T(fmt.Sprintf("would make up an account on %s, give it credits, and send %d events of usage", c.Envs[d.Env].Hostname, burst)))
+				return nil
+			}
+			result, err := runProve(cmd.Context(), d, phase1(burst), true)
+			if err != nil {
+				return err
+			}
+			if err := d.Term.Print(term.Report{Schema: "cogctl/prove.phase1/v1", Data: result, Blocks: result.blocks()}); err != nil {
+				return err
+			}
+			return result.err()
+		},
+	}
+	cmd.Flags().IntVar(&burst, "burst", 0, "events of usage (default: what the contract promises)")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be sent, and send nothing")
+	return cmd
+}
+
+// maxBurst keeps a slip of the keyboard from becoming an account's largest bill.
+const maxBurst = 1_000_000
+
+// fullBurst is the burst that the contract promises to drain.
+func fullBurst(c *contract.Contract) int {
+	for _, f := range c.Flow {
+		if f.Kind == contract.FlowDrain {
+			return f.Messages
+		}
+	}
+	return suite.Burst
+}
+
+func runProve(ctx context.Context, d *Deps, p phase, keep bool) (*provePhase0Result, error) {
+	checks := p.checks
 	t, err := d.Target(ctx, d.Env)
 	if err != nil {
 		return nil, err
 	}
-	progress := d.Term.Progress("proving Phase 0 on " + t.Hostname)
+	progress := d.Term.Progress("proving " + p.name + " on " + t.Hostname)
 	defer progress.Stop()
-	result := &provePhase0Result{Env: t.Env, Hostname: t.Hostname, Checks: make([]provedCheck, len(checks))}
+	result := &provePhase0Result{Phase: p.name, Env: t.Env, Hostname: t.Hostname, Checks: make([]provedCheck, len(checks))}
 	origin, err := d.origin(ctx, t, keep)
 	if err != nil {
 		return nil, err
@@ -129,7 +197,7 @@ func (r *provePhase0Result) blocks() []term.Block {
 			kept = append(kept, term.Fact{Name: "evidence", Value: term.DimText(c.Proof)})
 		}
 	}
-	blocks := []term.Block{headline(r.Verdict, "Phase 0 on "+r.Hostname+" ("+r.Env+")"), rows}
+	blocks := []term.Block{headline(r.Verdict, r.Phase+" on "+r.Hostname+" ("+r.Env+")"), rows}
 	if len(kept) > 0 {
 		blocks = append(blocks, kept)
 	}
@@ -151,12 +219,12 @@ func proveAfterUp(ctx context.Context, d *Deps, _ platform.Layout) (*provePhase0
 	defer cancel()
 	deadline := d.Now().Add(settleTime)
 	for {
-		result, err := runProve(ctx, d, suite.Phase0(), false)
+		result, err := runProve(ctx, d, phase0(), false)
 		if err != nil {
 			return nil, err
 		}
 		if result.Verdict == audit.Pass || d.Now().After(deadline) {
-			return runProve(ctx, d, suite.Phase0(), true)
+			return runProve(ctx, d, phase0(), true)
 		}
 		select {
 		case <-ctx.Done():

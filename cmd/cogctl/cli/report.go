@@ -109,7 +109,7 @@ func runReport(ctx context.Context, d *Deps, o reportOptions) (*reportResult, er
 // lookFirst makes the evidence that costs nothing but some requests, and asks how far a rotation of the key is. What could not
 // be looked at is said; the report then shows what is left.
 func lookFirst(ctx context.Context, d *Deps) (*report.Rotation, error) {
-	proved, err := runProve(ctx, d, append(suite.Phase0(), cors.MatrixWithin(mostRequests)), true)
+	proved, err := runProve(ctx, d, phase{"Phase 0", append(suite.Phase0(), cors.MatrixWithin(mostRequests))}, true)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ func (d *Deps) resolve(ctx context.Context, env string) (*audit.Target, error) {
 		return nil, err
 	}
 	t.Now = d.Now
+	t.Ledger = platform.LedgerReader{Layout: l, Env: env, Getenv: d.Getenv}
+	t.AdminKey = func() (string, error) { return d.adminKey("") }
 	return t, nil
 }
 

@@ -1,0 +1,121 @@
+package money
+
+import (
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/contract"
+	"github.com/cognomega/edge/internal/fault"
+)
+
+func at() time.Time { return time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC) }
+
+func target(t *testing.T) *audit.Target {
+	t.Helper()
+	c, err := contract.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &audit.Target{Env: "local", Hostname: "api.cognomega.localhost", BaseURL: &url.URL{Scheme: "https", Host: "api.cognomega.localhost:8443"}, Contract: c, Now: at}
+}
+
+func amount(n int64) *int64 { return &n }
+
+func goodCredits() CreditsEvidence {
+	return CreditsEvidence{
+		URL: "https://api.cognomega.localhost:8443/api/credits", At: at(), Account: "proof-1@money.invalid", Given: 5, AdjustStatus: 200,
+		Ledger: 5, KV: amount(5), Shown: amount(5), AgreedMS: 40, Planted: 9, PlantShown: amount(9),
+	}
+}
+
+func goodDrain() DrainEvidence {
+	books := Books{Events: 3, Micro: 300, IDs: digest([]string{"a", "b", "c"})}
+	return DrainEvidence{
+		URL: "https://api.cognomega.localhost:8443/api/billing/usage", At: at(), Account: "proof-1@money.invalid", Sent: 3, Statuses: map[int]int{202: 3},
+		SentMS: 10, Accepted: books, Ledger: books, DrainMS: 1000,
+	}
+}
+
+// outcome judges evidence as a file would hold it, and names the verdict and the codes found.
+func outcome(t *testing.T, c audit.Check, evidence any) string {
+	t.Helper()
+	raw, err := json.Marshal(evidence)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.Judge(target(t), raw)
+	if err != nil {
+		if !errors.Is(err, fault.Denied) {
+			t.Errorf("%v, want it denied", err)
+		}
+		return "misfit"
+	}
+	codes := []string{string(r.Verdict)}
+	for _, f := range r.Findings {
+		codes = append(codes, f.Code)
+	}
+	return strings.Join(codes, " ")
+}
+
+func TestCreditsAreJudgedByWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		spoil func(*CreditsEvidence)
+		want  string
+	}{
+		"all agree":                      {func(*CreditsEvidence) {}, "pass"},
+		"the operator was refused":       {func(e *CreditsEvidence) { e.AdjustStatus = 503 }, "fail adjust_refused"},
+		"no copy in KV":                  {func(e *CreditsEvidence) { e.KV = nil }, "fail credits_differ"},
+		"another copy in KV":             {func(e *CreditsEvidence) { e.KV = amount(4) }, "fail credits_differ"},
+		"a balance that is not shown":    {func(e *CreditsEvidence) { e.Shown = nil }, "fail credits_differ"},
+		"all agree on what is not right": {func(e *CreditsEvidence) { e.Ledger, e.KV, e.Shown = 4, amount(4), amount(4) }, "fail credits_differ"},
+		"agreement that came late":       {func(e *CreditsEvidence) { e.AgreedMS = 60_001 }, "fail credits_differ"},
+		"agreement just in time":         {func(e *CreditsEvidence) { e.AgreedMS = 60_000 }, "pass"},
+		"read from elsewhere than KV":    {func(e *CreditsEvidence) { e.PlantShown = amount(5) }, "fail credits_not_from_kv"},
+		"never looked":                   {func(e *CreditsEvidence) { e.PlantShown = nil }, "fail credits_not_from_kv"},
+		"of another platform":            {func(e *CreditsEvidence) { e.URL = "https://api.example.test/api/credits" }, "misfit"},
+		"of another day":                 {func(e *CreditsEvidence) { e.At = at().Add(-24 * time.Hour) }, "misfit"},
+	}
+	for name, tt := range tests {
+		e := goodCredits()
+		tt.spoil(&e)
+		if got := outcome(t, Credits(), e); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+func TestADrainIsJudgedByTheBooks(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		spoil func(*DrainEvidence)
+		want  string
+	}{
+		"exact":              {func(*DrainEvidence) {}, "pass"},
+		"one is missing":     {func(e *DrainEvidence) { e.Ledger.Events, e.Ledger.Micro = 2, 200 }, "fail usage_not_exact"},
+		"one is there twice": {func(e *DrainEvidence) { e.Ledger.Events, e.Ledger.Micro = 4, 400 }, "fail usage_not_exact"},
+		"another price":      {func(e *DrainEvidence) { e.Ledger.Micro = 301 }, "fail usage_not_exact"},
+		"another id":         {func(e *DrainEvidence) { e.Ledger.IDs = digest([]string{"a", "b", "d"}) }, "fail usage_not_exact"},
+		"one was refused": {func(e *DrainEvidence) {
+			e.Accepted.Events = 2
+			e.Ledger = e.Accepted
+			e.Statuses = map[int]int{202: 2, 429: 1}
+		}, "fail usage_refused"},
+		"nothing was sent":           {func(e *DrainEvidence) { e.Sent, e.Accepted, e.Ledger, e.Statuses = 0, Books{}, Books{}, nil }, "fail usage_refused"},
+		"some still wait":            {func(e *DrainEvidence) { e.Backlog = 1 }, "fail queue_late"},
+		"the last came late":         {func(e *DrainEvidence) { e.DrainMS = 120_001 }, "fail queue_late"},
+		"of another platform's path": {func(e *DrainEvidence) { e.URL = "https://api.cognomega.localhost:8443/usage" }, "misfit"},
+	}
+	for name, tt := range tests {
+		e := goodDrain()
+		tt.spoil(&e)
+		if got := outcome(t, Drain(3), e); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
