@@ -82,6 +82,9 @@ func Keep(dir string, in Input) (Release, error) {
 		}
 	}
 	for name, raw := range files {
+		if !fileShape.MatchString(name) {
+			return Release{}, fault.New(fault.Invalid, "a release cannot hold a file %.80q", name)
+		}
 		m.Files[name] = sum(raw)
 	}
 	raw, err := json.MarshalIndent(m, "", "  ")

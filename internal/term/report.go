@@ -162,9 +162,35 @@ func (f Facts) text(c canvas) string {
 	var b strings.Builder
 	for _, fact := range f {
 		pad := strings.Repeat(" ", wide-lipgloss.Width(fact.Name)+2)
-		b.WriteString(paint(c.r, DimText(fact.Name)) + pad + paint(c.r, fact.Value) + "\n")
+		b.WriteString(paint(c.r, DimText(fact.Name)) + pad)
+		for i, line := range c.lines(fact.Value.Text, wide+2) {
+			if i > 0 {
+				b.WriteString(strings.Repeat(" ", wide+2))
+			}
+			b.WriteString(paint(c.r, Text{line, fact.Value.Tone}) + "\n")
+		}
 	}
 	return b.String()
+}
+
+// lines breaks a text between words so that it fits beside an indent; off a terminal, and for a word that is too long, it does not.
+func (c canvas) lines(text string, indent int) []string {
+	room := c.width - indent
+	if !c.tty || c.width <= 0 || room < 20 || lipgloss.Width(text) <= room {
+		return []string{text}
+	}
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && lipgloss.Width(line)+1+lipgloss.Width(word) > room {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
 }
 
 func (f Facts) markdown() string {

@@ -318,3 +318,20 @@ func stripped(s string) string {
 		}
 	}
 }
+
+func TestLongFactsBreakBetweenWordsOnATerminal(t *testing.T) {
+	t.Parallel()
+	facts := term.Facts{{Name: "why", Value: term.T("A Worker at workers.dev answers beside the hostname, without checks.")}, {Name: "id", Value: term.T(strings.Repeat("f", 64))}}
+	for name, tt := range map[string]struct {
+		fake term.Fake
+		want string
+	}{
+		"narrow":      {term.Fake{TTY: true, NoColor: true, Width: 40}, "why  A Worker at workers.dev answers\n     beside the hostname, without\n     checks.\nid   " + strings.Repeat("f", 64) + "\n"},
+		"no terminal": {term.Fake{}, "why  A Worker at workers.dev answers beside the hostname, without checks.\nid   " + strings.Repeat("f", 64) + "\n"},
+	} {
+		tm, out, _ := term.Test(tt.fake)
+		if err := tm.Print(term.Report{Schema: "x/v1", Data: struct{}{}, Blocks: []term.Block{facts}}); err != nil || out.String() != tt.want {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+}

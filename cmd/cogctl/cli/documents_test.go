@@ -46,6 +46,7 @@ var uses = []use{
 	{args: "policy check"}, {args: "policy check $DIR/snapshot.json"}, {args: "policy test"}, {args: "policy explain"}, {args: "policy explain deny_previews"},
 	{args: "queues list"}, {args: "queues peek $QUEUE"}, {args: "queues pause $QUEUE --dry-run"}, {args: "queues pause $QUEUE"}, {args: "queues resume $QUEUE --dry-run"},
 	{args: "queues resume $QUEUE"}, {args: "queues drain $QUEUE"},
+	{args: "audit cors --break", exit: anyVerdict},
 	{args: "down --dry-run"}, {args: "db down"}, {args: "local stop"}, {args: "down"}, {args: "local reset --dry-run"}, {args: "local reset --yes"},
 }
 
