@@ -11,7 +11,7 @@ import (
 func check(c *Contract, rep *report) {
 	for _, rule := range []func(*Contract, *report){
 		checkWorkers, checkBindings, checkConsumers, checkCrons, checkGateway, checkStores, checkKeys, checkCORS, checkPaths, checkReach,
-		checkAuth, checkSLO, checkUptime, checkFlow, checkPressure, checkPrices, checkEnvs, checkOrigins, checkGates,
+		checkAuth, checkSLO, checkUptime, checkFlow, checkPressure, checkPrices, checkEnvs, checkOrigins, checkModels, checkGates,
 	} {
 		rule(c, rep)
 	}

@@ -102,6 +102,13 @@ func checkEnvs(c *Contract, rep *report) {
 		if e.AccountID != "" && !accountID.MatchString(e.AccountID) {
 			rep.addf(file, join(name, "account_id"), "%q is not 32 hex digits", e.AccountID)
 		}
+		for _, base := range []struct{ key, url string }{{"groq_base", e.GroqBase}, {"openai_base", e.OpenAIBase}} {
+			if u, err := url.Parse(base.url); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || strings.HasSuffix(base.url, "/") {
+				rep.addf(file, join(name, base.key), "is %q, want https://host/path without a slash at the end", base.url)
+			} else if isLoopback(u.Hostname()) != (name == "local") {
+				rep.addf(file, join(name, base.key), "is %q: doubles are for local, and local for doubles", base.url)
+			}
+		}
 		if e.APIURL == "" && name != "local" {
 			rep.addf(file, join(name, "api_url"), "is empty, which only local may be")
 		}

@@ -174,6 +174,28 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"another branch's workflow":     {"gates.json", `deploy.yml@refs/heads/main`, `deploy.yml@refs/heads/topic`, "promotion.run.workflow: is no workflow of the repository at that branch"},
 	"no reviewer":                   {"gates.json", `"environment": "production"`, `"environment": ""`, "promotion.run.environment: is blank"},
 	"any event":                     {"gates.json", `"event": "workflow_dispatch"`, `"event": ""`, "promotion.run.event: is blank"},
+	// models.json
+	"a provider of no wire":        {"models.json", `"wire": "workers-ai"`, `"wire": "smoke"`, "providers.cfai.wire: is \"smoke\""},
+	"a base that nobody has":       {"models.json", `"base": "GROQ_BASE"`, `"base": "GROK_BASE"`, "providers.groq.base: names binding \"GROK_BASE\""},
+	"a base that is a secret":      {"models.json", `"base": "GROQ_BASE"`, `"base": "GROQ_API_KEY"`, "providers.groq.base: names binding"},
+	"a key that is no secret":      {"models.json", `"key": "OPENAI_API_KEY"`, `"key": "OPENAI_BASE"`, "providers.openai.key: names binding"},
+	"an AI that is none":           {"models.json", `"binding": "AI"`, `"binding": "KV"`, "providers.cfai.binding: names binding \"KV\""},
+	"no such default":              {"models.json", `"default_tier": "human"`, `"default_tier": "pro"`, "default_tier: is \"pro\""},
+	"a tier called as another":     {"models.json", `"aliases": ["pro"]`, `"aliases": ["super"]`, "tiers.super: is called \"super\", as advanced is"},
+	"a model of nobody":            {"models.json", `"provider": "groq", "model": "llama-3.1-8b-instant"`, `"provider": "grok", "model": "llama-3.1-8b-instant"`, "tiers.human.models[0]: names provider \"grok\""},
+	"a model with a separator":     {"models.json", `"model": "gpt-4o" }`, `"model": "gpt:4o" }`, "tiers.super.models[0]: is no model"},
+	"a tier that writes nothing":   {"models.json", `"max_tokens": 1024`, `"max_tokens": 0`, "tiers.human: may read or write nothing"},
+	"no turn for the last":         {"models.json", `"overall_ms": 25000`, `"overall_ms": 20000`, "times.overall_ms: is over before the last model"},
+	"more patience than the door":  {"models.json", `"overall_ms": 25000`, `"overall_ms": 30000`, "times.overall_ms: is not below limits.service_timeout_ms"},
+	"a breaker that never opens":   {"models.json", `"failures": 3`, `"failures": 0`, "breaker: has a 0"},
+	"a breaker with no patience":   {"models.json", `"max_open_s": 300`, `"max_open_s": 10`, "breaker.max_open_s: is below breaker.open_s"},
+	"a probe given up too soon":    {"models.json", `"probe_s": 30`, `"probe_s": 3`, "breaker.probe_s: is below times.overall_ms"},
+	"answers kept for a moment":    {"models.json", `"keep_s": 86400`, `"keep_s": 5`, "idempotency.keep_s: is below 60"},
+	"a skill that says nothing":    {"models.json", `"system": "You translate. Keep meaning, tone and formatting, and give the translation alone."`, `"system": " "`, "skills.translate.system: is empty"},
+	"a base over http":             {"envs.json", `"groq_base": "https://api.groq.com/openai/v1"`, `"groq_base": "http://api.groq.com/openai/v1"`, "production.groq_base: is \"http"},
+	"a base with a slash too many": {"envs.json", `"openai_base": "https://api.openai.com/v1"`, `"openai_base": "https://api.openai.com/v1/"`, "production.openai_base: is"},
+	"a double in production":       {"envs.json", `"openai_base": "https://api.openai.com/v1"`, `"openai_base": "https://api.openai.localhost/v1"`, "production.openai_base: is"},
+	"the real thing on a laptop":   {"envs.json", `"groq_base": "https://api.groq.localhost/openai/v1"`, `"groq_base": "https://api.groq.com/openai/v1"`, "local.groq_base: is"},
 }
 
 // consuming gives a Worker consumers that are as wanted or not.

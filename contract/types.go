@@ -14,6 +14,7 @@ type Contract struct {
 	Keys    map[string]KeyFormat
 	HTTP    HTTP
 	Auth    Auth
+	Models  Models
 	SLO     map[string]Objective
 	Uptime  map[string]Uptime
 	Flow    map[string]Flow
@@ -193,6 +194,8 @@ type Env struct {
 	AccountID          string   `json:"account_id"` // empty: from CLOUDFLARE_ACCOUNT_ID, or the local cloud
 	AccountName        string   `json:"account_name"`
 	TurnstileVerifyURL string   `json:"turnstile_verify_url"`
+	GroqBase           string   `json:"groq_base"`   // without a slash at the end
+	OpenAIBase         string   `json:"openai_base"` // without a slash at the end
 	Origins            []string `json:"origins"`
 }
 
@@ -200,8 +203,10 @@ type Env struct {
 func (e Env) settings() map[string]string {
 	return map[string]string{
 		"allowed_origins":      strings.Join(e.Origins, ","),
+		"groq_base":            e.GroqBase,
 		"hostname":             e.Hostname,
 		"issuer":               e.Issuer,
+		"openai_base":          e.OpenAIBase,
 		"turnstile_verify_url": e.TurnstileVerifyURL,
 	}
 }

@@ -15,7 +15,6 @@ interface Binding {
   readonly var?: string;
   readonly ai?: boolean;
   readonly secret?: boolean;
-  readonly optional?: boolean;
 }
 
 const contract = (subject: string) => JSON.parse(readFileSync(new URL(`../contract/${subject}.json`, import.meta.url), "utf8"));
@@ -44,7 +43,9 @@ const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 20
 const kid = "test-k1";
 const secrets: Record<string, string> = {
   ADMIN_API_KEY: "test-admin-key",
+  GROQ_API_KEY: "test-groq-key",
   KID: kid,
+  OPENAI_API_KEY: "test-openai-key",
   PRIVATE_KEY_PEM: privateKey.export({ type: "pkcs8", format: "pem" }) as string,
 };
 const settings: Record<string, string> = { ...local, allowed_origins: local.origins.join(",") };
@@ -111,7 +112,7 @@ const place: Record<string, (made: Made, name: string, binding: Binding) => void
   ai: (made, name) => Object.assign(made.serviceBindings, { [name]: "ai-double" }),
   var: (made, name, binding) => Object.assign(made.bindings, { [name]: settings[binding.var as string] }),
   version: (made, name) => Object.assign(made, { versionMetadata: name }),
-  secret: (made, name, binding) => binding.optional !== true && Object.assign(made.bindings, { [name]: secrets[name] }),
+  secret: (made, name) => secrets[name] !== undefined && Object.assign(made.bindings, { [name]: secrets[name] }),
 };
 
 function bindings(declared: Record<string, Binding>): Made {
@@ -163,31 +164,110 @@ function service(name: string) {
   };
 }
 
-/** Answers as Workers AI does, repeating the prompt; "stall" never answers and "fail" throws. */
+/** What the doubles of the model providers share: the last message's text says, as JSON, how each provider behaves. */
+const behaviour = `
+const words = ["One", " two", " three", " four", " five"];
+const encoder = new TextEncoder();
+export function behaviourOf(messages, provider) {
+  try { return JSON.parse(messages.findLast((m) => m.role === "user").content)[provider] ?? "ok"; } catch { return "ok"; }
+}
+/** The words that are left to say: a conversation that ends in an answer is gone on with, or begun again. */
+function wordsFor(messages, how) {
+  if (how === "empty") return [];
+  const last = messages.at(-1);
+  return last.role === "assistant" && how !== "again" ? words.slice(last.content.trim().split(" ").length) : words;
+}
+export function whole(messages, how) {
+  return wordsFor(messages, how).join("");
+}
+/** Events of a stream that goes wrong after two words, if it does. */
+export function stream(messages, how, event, end) {
+  const events = [": hello\\n\\n", ...wordsFor(messages, how).map(event), ...end];
+  const wrong = ["cut", "stall", "malformed", "broken"].includes(how.replace(/0$/, ""));
+  const sent = wrong ? events.slice(0, how.endsWith("0") ? 1 : 3) : how === "unfinished" ? events.slice(0, -end.length) : events;
+  let at = 0;
+  return new ReadableStream({ type: "bytes", pull(c) {
+    if (at < sent.length) return c.enqueue(encoder.encode(sent[at++]));
+    if (how.startsWith("stall")) return new Promise((resolve) => setTimeout(resolve, 1500));
+    if (how.startsWith("malformed")) c.enqueue(encoder.encode('data: {"choices": [\\n\\n'));
+    if (how.startsWith("broken")) return c.error(new Error("connection lost"));
+    c.close();
+  } });
+}
+`;
+
+/** Answers as Workers AI does. A prompt is repeated, and "fail" throws; messages say how it behaves. */
 const aiDouble = {
   name: "ai-double",
-  modules: true as const,
   compatibilityDate,
-  script: `import { WorkerEntrypoint } from "cloudflare:workers";
+  modules: [
+    {
+      type: "ESModule" as const,
+      path: "ai.mjs",
+      contents: `import { WorkerEntrypoint } from "cloudflare:workers";
+import { behaviourOf, whole, stream } from "./behaviour.mjs";
+const thrown = { "402": "4006: you have used up your daily free allocation", "429": "3040: Capacity temporarily exceeded", "500": "3043: Internal server error" };
 export default class extends WorkerEntrypoint {
-  async run(model, { prompt, max_tokens }) {
+  async run(model, { prompt, messages, max_tokens, stream: streaming }) {
     if (prompt === "fail") throw new Error("3040: out of capacity");
-    return { response: model + " " + max_tokens + " " + prompt };
+    if (prompt !== undefined) return { response: model + " " + max_tokens + " " + prompt };
+    const how = behaviourOf(messages, "cfai");
+    if (thrown[how]) throw new Error(thrown[how]);
+    if (how === "silent") return new Promise((resolve) => setTimeout(resolve, 1500));
+    if (streaming) return stream(messages, how, (text) => "data: " + JSON.stringify({ response: text }) + "\\n\\n",
+      ["data: " + JSON.stringify({ response: "", usage: { prompt_tokens: 30, completion_tokens: 5 } }) + "\\n\\n", "data: [DONE]\\n\\n"]);
+    return how === "malformed" ? { response: 7 } : { response: whole(messages, how), usage: { prompt_tokens: 30, completion_tokens: 5 } };
   }
 }`,
+    },
+    { type: "ESModule" as const, path: "behaviour.mjs", contents: behaviour },
+  ],
 };
 
-/** All that is outside: Turnstile's check, which takes the response "good" under the secret "test-secret", and is out of order for "broken". */
+/**
+ * All that is outside: Groq and OpenAI, and Turnstile's check, which takes the response "good" under the secret "test-secret", and is out
+ * of order for "broken".
+ */
 const internetDouble = {
   name: "internet-double",
-  modules: true as const,
   compatibilityDate,
-  script: `export default {
+  modules: [
+    {
+      type: "ESModule" as const,
+      path: "internet.mjs",
+      contents: `import { behaviourOf, whole, stream } from "./behaviour.mjs";
+const hosts = { "api.groq.localhost": "groq", "api.openai.localhost": "openai" };
+const usage = { prompt_tokens: 20, completion_tokens: 5, total_tokens: 25 };
+async function chat(request, provider) {
+  const { messages, stream: streaming } = await request.json();
+  const how = behaviourOf(messages, provider);
+  if (how === "refuse") return new Response("error code: 521", { status: 521 });
+  if (how === "lost") throw new Error("connection lost");
+  if (/^\\d+/.test(how)) {
+    const [status, after] = how.split(":");
+    return Response.json({ error: { message: "no", code: "x" } }, { status: Number(status), headers: after ? { "retry-after": after } : {} });
+  }
+  if (how === "silent") return new Promise((resolve) => setTimeout(resolve, 1500));
+  if (how === "html") return new Response("<p>down", { headers: { "content-type": "text/html" } });
+  if (streaming) {
+    const chunk = (delta, finish_reason, more) => "data: " + JSON.stringify({ choices: [{ index: 0, delta, finish_reason }], ...more }) + "\\n\\n";
+    const body = stream(messages, how, (content) => chunk({ content }, null), [chunk({}, "stop", { usage }), "data: [DONE]\\n\\n"]);
+    return new Response(body, { headers: { "content-type": "text/event-stream" } });
+  }
+  if (how === "malformed") return new Response('{"choices": [');
+  return Response.json({ choices: [{ index: 0, message: { role: "assistant", content: whole(messages, how) }, finish_reason: "stop" }], usage });
+}
+export default {
   async fetch(request) {
+    const provider = hosts[new URL(request.url).hostname];
+    if (provider !== undefined) return chat(request, provider);
     const form = new URLSearchParams(await request.text());
     if (form.get("response") === "broken") return new Response("down", { status: 500 });
     const success = request.method === "POST" && form.get("response") === "good" && form.get("secret") === "test-secret" && form.get("remoteip") === "192.0.2.7";
     return Response.json({ success });
   },
 };`,
+    },
+    { type: "ESModule" as const, path: "behaviour.mjs", contents: behaviour },
+  ],
 };

@@ -287,7 +287,7 @@ func pad(raw []byte) []byte {
 func changedContract(t *testing.T) *contract.Contract {
 	t.Helper()
 	files := fstest.MapFS{}
-	for _, name := range []string{"auth", "envs", "http", "keys", "prices", "slo", "stores", "workers"} {
+	for _, name := range []string{"auth", "envs", "gates", "http", "keys", "models", "prices", "slo", "stores", "workers"} {
 		raw, err := os.ReadFile(filepath.Join("..", "..", "contract", name+".json"))
 		if err != nil {
 			t.Fatal(err)

@@ -45,6 +45,7 @@ func newBed(t *testing.T) *bed {
 	}
 	b.id("kv", "POST", "/storage/kv/namespaces", object{"title": "cognomega-keys"})
 	b.id("billing", "POST", "/storage/kv/namespaces", object{"title": "cognomega-billing"})
+	b.id("orchestrator", "POST", "/storage/kv/namespaces", object{"title": "cognomega-orchestrator"})
 	b.id("usage", "POST", "/queues", object{"queue_name": "cognomega-usage-events"})
 	b.id("usage-dlq", "POST", "/queues", object{"queue_name": "cognomega-usage-events-dlq"})
 	b.id("ledger", "POST", "/hyperdrive/configs", object{"name": "cognomega-neon", "caching": object{"disabled": true}, "origin": object{
@@ -88,7 +89,8 @@ func (b *bed) deploy() {
 	keys := cfapi.Binding{Name: "KEYS", Type: "kv_namespace", NamespaceID: b.ids["kv"]}
 	b.upload("auth-svc", nil, issuer, keys, secret("KID"), secret("PRIVATE_KEY_PEM"),
 		text("TURNSTILE_VERIFY_URL", "https://challenges.cloudflare.com/turnstile/v0/siteverify"))
-	b.upload("orchestrator-svc", nil, cfapi.Binding{Name: "AI", Type: "ai"})
+	b.upload("orchestrator-svc", nil, cfapi.Binding{Name: "AI", Type: "ai"}, cfapi.Binding{Name: "KV", Type: "kv_namespace", NamespaceID: b.ids["orchestrator"]},
+		text("GROQ_BASE", "https://api.groq.localhost/openai/v1"), text("OPENAI_BASE", "https://api.openai.localhost/v1"))
 	b.upload("admin-svc", nil, service("AUTH", "auth-svc"), service("BILLING", "billing-svc"), service("ORCHESTRATOR", "orchestrator-svc"),
 		service("RECONCILER", "reconciler"), service("USAGE", "usage-svc"), service("WRITER", "usage-writer"),
 		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})

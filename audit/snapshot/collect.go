@@ -132,7 +132,7 @@ func settings(c *contract.Contract, env string) map[string]string {
 	}
 	e := c.Envs[env]
 	out["zone"] = e.Zone
-	for _, name := range []string{"allowed_origins", "hostname", "issuer", "turnstile_verify_url"} {
+	for _, name := range []string{"allowed_origins", "groq_base", "hostname", "issuer", "openai_base", "turnstile_verify_url"} {
 		if text, ok := e.Setting(name); ok {
 			out[name] = text
 		}

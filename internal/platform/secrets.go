@@ -20,6 +20,8 @@ const (
 	secretPrivateKey = "PRIVATE_KEY_PEM"
 	secretKeyID      = "KID"
 	secretAdminKey   = "ADMIN_API_KEY"
+	secretGroqKey    = "GROQ_API_KEY" // the doubles of this machine take any key, and the platform passes over a provider without one
+	secretOpenAIKey  = "OPENAI_API_KEY"
 )
 
 // LocalSecrets is the owner-only file of the local environment's secrets, by the names of their bindings.
@@ -34,8 +36,10 @@ func EnsureLocalSecrets(l Layout) (LocalSecrets, error) {
 		return nil, err
 	}
 	changed := false
-	if secrets[secretAdminKey] == "" {
-		secrets[secretAdminKey], changed = randomText(32), true
+	for _, name := range []string{secretAdminKey, secretGroqKey, secretOpenAIKey} {
+		if secrets[name] == "" {
+			secrets[name], changed = randomText(32), true
+		}
 	}
 	if secrets[secretPrivateKey] == "" {
 		key, err := rotation.NewKey()

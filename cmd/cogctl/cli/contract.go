@@ -17,7 +17,7 @@ func newContract(d *Deps) *cobra.Command {
 }
 
 // subjects are the parts of the contract, in the order they are best read.
-var subjects = []string{"workers", "paths", "stores", "keys", "auth", "cors", "slo", "prices", "envs", "gates"}
+var subjects = []string{"workers", "paths", "stores", "keys", "auth", "cors", "slo", "models", "prices", "envs", "gates"}
 
 func newContractShow(d *Deps) *cobra.Command {
 	return &cobra.Command{
@@ -52,6 +52,7 @@ type contractDocument struct {
 	Flow    map[string]contract.Flow      `json:"flow,omitempty"`
 
 	Pressure *contract.Pressure `json:"pressure,omitempty"`
+	Models   *contract.Models   `json:"models,omitempty"`
 	Prices   *contract.Prices   `json:"prices,omitempty"`
 
 	Envs  map[string]contract.Env `json:"envs,omitempty"`
@@ -59,7 +60,7 @@ type contractDocument struct {
 }
 
 func contractReport(c *contract.Contract, args []string) (term.Report, error) {
-	whole := contractDocument{c.Digest(), c.Workers, &c.HTTP, c.Stores, c.Keys, &c.Auth, c.SLO, c.Uptime, c.Flow, &c.Pressure, &c.Prices, c.Envs, &c.Gates}
+	whole := contractDocument{c.Digest(), c.Workers, &c.HTTP, c.Stores, c.Keys, &c.Auth, c.SLO, c.Uptime, c.Flow, &c.Pressure, &c.Models, &c.Prices, c.Envs, &c.Gates}
 	r := term.Report{Schema: "cogctl/contract/v1", Data: whole}
 	if len(args) == 0 {
 		for _, s := range subjects {
@@ -90,6 +91,8 @@ func onlySubject(c contractDocument, subject string) contractDocument {
 		one.Auth = c.Auth
 	case "slo":
 		one.SLO, one.Uptime, one.Flow, one.Pressure = c.SLO, c.Uptime, c.Flow, c.Pressure
+	case "models":
+		one.Models = c.Models
 	case "prices":
 		one.Prices = c.Prices
 	case "envs":

@@ -25,6 +25,8 @@ func subjectBlock(c *contract.Contract, subject string) term.Block {
 		return corsFacts(c.HTTP.CORS)
 	case "slo":
 		return sloRows(c)
+	case "models":
+		return modelRows(c.Models)
 	case "prices":
 		return priceFacts(c.Prices)
 	case "envs":
@@ -123,6 +125,20 @@ func flowPromise(c *contract.Contract, f contract.Flow) string {
 		return fmt.Sprintf("%d messages in %s are in the ledger ≤ %d s", f.Messages, c.Stores[f.Store].Name, f.MaxS)
 	}
 	return fmt.Sprintf("%s says what the ledger says ≤ %d s after a write", c.Stores[f.Store].Name, f.MaxS)
+}
+
+// modelRows lists the models of each tier in the order in which they are tried.
+func modelRows(m contract.Models) term.Rows {
+	rows := term.Rows{Columns: []string{"tier", "models, in order", "tokens", "why"}}
+	for _, name := range sortedKeys(m.Tiers) {
+		t := m.Tiers[name]
+		models := make([]string, 0, len(t.Models))
+		for _, one := range t.Models {
+			models = append(models, one.Provider+" "+one.Model)
+		}
+		rows.Rows = append(rows.Rows, term.Row(name, strings.Join(models, ", "), fmt.Sprint(t.MaxTokens), t.Why))
+	}
+	return rows
 }
 
 func priceFacts(p contract.Prices) term.Facts {

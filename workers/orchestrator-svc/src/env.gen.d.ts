@@ -4,4 +4,14 @@
 export interface Env {
   /** Workers AI, the provider that needs no key. */
   readonly AI: Ai;
+  /** Without it Groq is passed over. */
+  readonly GROQ_API_KEY?: string;
+  /** Where Groq is; a double serves it on this machine. */
+  readonly GROQ_BASE: string;
+  /** Answers under an Idempotency-Key, and what breakers tell each other. */
+  readonly KV: KVNamespace;
+  /** Without it OpenAI is passed over. */
+  readonly OPENAI_API_KEY?: string;
+  /** Where OpenAI is; a double serves it on this machine. */
+  readonly OPENAI_BASE: string;
 }

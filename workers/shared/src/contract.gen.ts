@@ -83,6 +83,12 @@ export const AUTH = {
 
 /** How stored keys are spelt. */
 export const KEYS = {
+  "answer": {
+    "store": "orchestrator",
+    "format": "answer:{digest}",
+    "separators": ":",
+    "maxBytes": 512
+  },
   "artifact": {
     "store": "artifacts",
     "format": "jobs/{id}/{name}",
@@ -92,6 +98,12 @@ export const KEYS = {
   "balance": {
     "store": "billing",
     "format": "balance:{email}",
+    "separators": ":",
+    "maxBytes": 512
+  },
+  "breaker": {
+    "store": "orchestrator",
+    "format": "breaker:{provider}:{model}",
     "separators": ":",
     "maxBytes": 512
   },
@@ -172,6 +184,129 @@ export const PRESSURE = {
 export const FLOW = {
   "credits-agree": 60,
   "usage-drain": 120
+} as const;
+
+/** Every provider of models; base, key and binding are names in the env. */
+export const PROVIDERS = {
+  "cfai": {
+    "why": "Workers AI: needs no key and is next to the Workers, so it is there when the others are not.",
+    "wire": "workers-ai",
+    "binding": "AI"
+  },
+  "groq": {
+    "why": "The fastest answers for their price.",
+    "wire": "chat",
+    "base": "GROQ_BASE",
+    "key": "GROQ_API_KEY"
+  },
+  "openai": {
+    "why": "The strongest models.",
+    "wire": "chat",
+    "base": "OPENAI_BASE",
+    "key": "OPENAI_API_KEY"
+  }
+} as const;
+
+/** Which models answer, how long that may take, and when one is left alone. */
+export const MODELS = {
+  "aliases": {
+    "pro": "advanced"
+  },
+  "breaker": {
+    "deniedMs": 240000,
+    "failures": 3,
+    "maxOpenMs": 300000,
+    "openMs": 20000,
+    "pollMs": 15000,
+    "probeMs": 30000,
+    "windowMs": 30000
+  },
+  "defaultTier": "human",
+  "idempotency": {
+    "keepS": 86400,
+    "maxKeyChars": 200
+  },
+  "tiers": {
+    "advanced": {
+      "models": [
+        {
+          "provider": "groq",
+          "model": "llama-3.3-70b-versatile"
+        },
+        {
+          "provider": "cfai",
+          "model": "@cf/meta/llama-3.3-70b-instruct-fp8-fast"
+        },
+        {
+          "provider": "openai",
+          "model": "gpt-4o-mini"
+        }
+      ],
+      "guests": false,
+      "maxTokens": 2048,
+      "maxInputChars": 96000
+    },
+    "human": {
+      "models": [
+        {
+          "provider": "groq",
+          "model": "llama-3.1-8b-instant"
+        },
+        {
+          "provider": "cfai",
+          "model": "@cf/meta/llama-3.1-8b-instruct"
+        },
+        {
+          "provider": "openai",
+          "model": "gpt-4o-mini"
+        }
+      ],
+      "guests": true,
+      "maxTokens": 1024,
+      "maxInputChars": 32000
+    },
+    "super": {
+      "models": [
+        {
+          "provider": "openai",
+          "model": "gpt-4o"
+        },
+        {
+          "provider": "groq",
+          "model": "llama-3.3-70b-versatile"
+        },
+        {
+          "provider": "cfai",
+          "model": "@cf/meta/llama-3.3-70b-instruct-fp8-fast"
+        }
+      ],
+      "guests": false,
+      "maxTokens": 4096,
+      "maxInputChars": 200000
+    }
+  },
+  "times": {
+    "answerMs": 8000,
+    "firstTokenMs": 7000,
+    "gapMs": 8000,
+    "overallMs": 25000
+  }
+} as const;
+
+/** What a model is told of each skill. */
+export const SKILLS = {
+  "api-design": "You design APIs. Give resources, methods, schemas, errors and versioning; name the trade-offs.",
+  "codegen": "You write complete, working code in the language asked for. Give the code first, then what must be known to run it.",
+  "data-viz": "You choose and specify charts. Say which chart fits the question and why, then give a specification that can be rendered.",
+  "explain": "You explain precisely and plainly, from what the reader knows to what is new, with an example.",
+  "general": "You are a helpful, precise assistant. Answer what was asked, and say so when you do not know.",
+  "plan": "You make plans. Give ordered steps with what each needs, what it yields and what may go wrong.",
+  "refactor": "You improve code without changing what it does. Give the new code, then what was changed and why.",
+  "sql": "You write SQL for PostgreSQL unless told otherwise. Give the statement first, then what it assumes of the schema.",
+  "summarize": "You summarize faithfully. Keep facts, figures and names; add nothing that is not in the text.",
+  "testgen": "You write tests that can fail: normal cases, limits and errors. Use the language's usual test library.",
+  "translate": "You translate. Keep meaning, tone and formatting, and give the translation alone.",
+  "vision-analyze": "You analyse images. Describe what can be seen, and keep apart what is inferred."
 } as const;
 
 /** Every public path and who answers it. */
@@ -314,6 +449,32 @@ export const PATHS = {
     "maxBody": 16384,
     "sheds": []
   },
+  "/api/si/ask": {
+    "aliases": [
+      "/si/ask"
+    ],
+    "methods": [
+      "POST"
+    ],
+    "worker": "orchestrator-svc",
+    "binding": "ORCHESTRATOR",
+    "auth": "token",
+    "address": false,
+    "maxBody": 1048576,
+    "sheds": []
+  },
+  "/api/v1/llm/complete": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "orchestrator-svc",
+    "binding": "ORCHESTRATOR",
+    "auth": "token",
+    "address": false,
+    "maxBody": 1048576,
+    "sheds": []
+  },
   "/auth/guest": {
     "aliases": [
       "/api/auth/guest",
@@ -355,6 +516,18 @@ export const PATHS = {
     "worker": "cognomega-api",
     "binding": null,
     "auth": "none",
+    "address": false,
+    "maxBody": 1048576,
+    "sheds": []
+  },
+  "/v1/chat/completions": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "orchestrator-svc",
+    "binding": "ORCHESTRATOR",
+    "auth": "token",
     "address": false,
     "maxBody": 1048576,
     "sheds": []
@@ -491,6 +664,26 @@ export const BINDINGS = {
     "AI": {
       "kind": "ai",
       "optional": false
+    },
+    "GROQ_API_KEY": {
+      "kind": "secret",
+      "optional": true
+    },
+    "GROQ_BASE": {
+      "kind": "var",
+      "optional": false
+    },
+    "KV": {
+      "kind": "kv",
+      "optional": false
+    },
+    "OPENAI_API_KEY": {
+      "kind": "secret",
+      "optional": true
+    },
+    "OPENAI_BASE": {
+      "kind": "var",
+      "optional": false
     }
   },
   "reconciler": {
@@ -566,7 +759,10 @@ export const ROUTES = {
   ],
   "orchestrator-svc": [
     "GET /api/ai/binding",
-    "POST /api/ai/test"
+    "POST /api/ai/test",
+    "POST /api/si/ask",
+    "POST /api/v1/llm/complete",
+    "POST /v1/chat/completions"
   ],
   "reconciler": [
     "POST /api/admin/reconcile"

@@ -179,6 +179,9 @@ func Answer(model string, messages []Message, maxTokens int) (words []string, wh
 	words = strings.Fields(fmt.Sprintf("This is %s answering locally: you said %q.", model[strings.LastIndexByte(model, '/')+1:], question(messages)))
 	if last := messages[len(messages)-1]; last.Role == "assistant" {
 		words = words[min(len(words), len(strings.Fields(last.Text()))):]
+		if len(words) > 0 && !strings.HasSuffix(last.Text(), " ") {
+			words[0] = " " + words[0]
+		}
 	}
 	return words[:min(len(words), maxTokens)], len(words) <= maxTokens
 }

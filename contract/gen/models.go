@@ -1,0 +1,39 @@
+package main
+
+import "github.com/cognomega/edge/contract"
+
+type tsTier struct {
+	Models        []contract.Model `json:"models"`
+	Guests        bool             `json:"guests"`
+	MaxTokens     int              `json:"maxTokens"`
+	MaxInputChars int              `json:"maxInputChars"`
+}
+
+// modelsOf spells out aliases of tiers, so that a Worker looks a name up once.
+func modelsOf(m contract.Models) any {
+	tiers, aliases := map[string]tsTier{}, map[string]string{}
+	for name, t := range m.Tiers {
+		tiers[name] = tsTier{t.Models, t.Guests, t.MaxTokens, t.MaxInputChars}
+		for _, alias := range t.Aliases {
+			aliases[alias] = name
+		}
+	}
+	const second = 1000
+	return map[string]any{
+		"tiers": tiers, "aliases": aliases, "defaultTier": m.DefaultTier,
+		"times": map[string]int{"firstTokenMs": m.Times.FirstTokenMS, "answerMs": m.Times.AnswerMS, "gapMs": m.Times.GapMS, "overallMs": m.Times.OverallMS},
+		"breaker": map[string]int{
+			"failures": m.Breaker.Failures, "windowMs": m.Breaker.WindowS * second, "openMs": m.Breaker.OpenS * second, "maxOpenMs": m.Breaker.MaxOpenS * second,
+			"deniedMs": m.Breaker.DeniedS * second, "probeMs": m.Breaker.ProbeS * second, "pollMs": m.Breaker.PollS * second,
+		},
+		"idempotency": map[string]int{"keepS": m.Idempotency.KeepS, "maxKeyChars": m.Idempotency.MaxKeyChars},
+	}
+}
+
+func skillsOf(m contract.Models) map[string]string {
+	skills := map[string]string{}
+	for name, s := range m.Skills {
+		skills[name] = s.System
+	}
+	return skills
+}

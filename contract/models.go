@@ -1,0 +1,80 @@
+package contract
+
+// Models is which model answers what, how long that may take, and when a model is left alone.
+type Models struct {
+	Providers   map[string]Provider `json:"providers"`
+	Tiers       map[string]Tier     `json:"tiers"`
+	DefaultTier string              `json:"default_tier"`
+	Times       Times               `json:"times"`
+	Breaker     Breaker             `json:"breaker"`
+	Idempotency Idempotency         `json:"idempotency"`
+	Skills      map[string]Skill    `json:"skills"`
+}
+
+// Wire is the format in which a provider is spoken to.
+type Wire string
+
+// The wires.
+const (
+	WireChat      Wire = "chat"       // OpenAI's chat completions over HTTP, at a base with a key
+	WireWorkersAI Wire = "workers-ai" // a Worker's AI binding
+)
+
+// Provider runs models. Base, Key and Binding name bindings of the Workers that speak to it.
+type Provider struct {
+	Why     string `json:"why"`
+	Wire    Wire   `json:"wire"`
+	Base    string `json:"base,omitempty"`    // of wire chat: the var with its address
+	Key     string `json:"key,omitempty"`     // of wire chat: the secret; without a value the provider is passed over
+	Binding string `json:"binding,omitempty"` // of wire workers-ai
+}
+
+// Tier is what a caller may ask for: models in the order in which they are tried, and how much they may read and write.
+type Tier struct {
+	Why           string   `json:"why"`
+	Aliases       []string `json:"aliases,omitempty"`
+	Models        []Model  `json:"models"`
+	Guests        bool     `json:"guests,omitempty"` // may be asked for without an account
+	MaxTokens     int      `json:"max_tokens"`
+	MaxInputChars int      `json:"max_input_chars"`
+}
+
+// Model is one model of a provider.
+type Model struct {
+	Provider string `json:"provider"`
+	Model    string `json:"model"`
+}
+
+// Times bound an attempt and the whole.
+type Times struct {
+	Why          string `json:"why"`
+	FirstTokenMS int    `json:"first_token_ms"` // of a stream, until its first content
+	AnswerMS     int    `json:"answer_ms"`      // of an answer in one piece
+	GapMS        int    `json:"gap_ms"`         // of a stream, between two pieces of content
+	OverallMS    int    `json:"overall_ms"`     // of all attempts, until the answer or its first content
+}
+
+// Breaker says when a model is left alone.
+type Breaker struct {
+	Why      string `json:"why"`
+	Failures int    `json:"failures"` // in a window, and half of its attempts
+	WindowS  int    `json:"window_s"`
+	OpenS    int    `json:"open_s"` // doubled each time it opens again
+	MaxOpenS int    `json:"max_open_s"`
+	DeniedS  int    `json:"denied_s"` // when the key is refused or the money is used up
+	ProbeS   int    `json:"probe_s"`  // after which a probe that was not heard of again is given up
+	PollS    int    `json:"poll_s"`   // how often an isolate looks what others have seen
+}
+
+// Idempotency bounds what is kept of answers.
+type Idempotency struct {
+	Why         string `json:"why"`
+	KeepS       int    `json:"keep_s"`
+	MaxKeyChars int    `json:"max_key_chars"`
+}
+
+// Skill is how a model is told what is wanted of it.
+type Skill struct {
+	Why    string `json:"why"`
+	System string `json:"system"`
+}

@@ -1,0 +1,254 @@
+import { env, SELF } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+
+import type { Env } from "./env.gen";
+
+const sentence = "One two three four five";
+const user = { id: "a@example.test", role: "user", tenant: null, admin: false };
+
+interface Given {
+  readonly caller?: object;
+  readonly headers?: Record<string, string>;
+}
+
+function post(path: string, body: unknown, { caller = user, headers = {} }: Given = {}) {
+  const inward = { "x-cog-caller": JSON.stringify(caller), "x-request-id": "r1", ...headers };
+  return SELF.fetch(`https://service${path}`, {
+    method: "POST",
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    headers: inward,
+  });
+}
+
+const ask = (body: object, given?: Given) => post("/api/si/ask", { skill: "general", input: "hi", ...body }, given);
+const sse = { accept: "text/event-stream" };
+const events = (text: string) =>
+  text
+    .trim()
+    .split("\n\n")
+    .map((block) => [/^event: (.*)$/m.exec(block)?.[1], /^data: (.*)$/m.exec(block)?.[1]] as const)
+    .map(([name, data]) => [name, data === "[DONE]" ? data : JSON.parse(data ?? "null")]);
+const facts = ["x-provider", "x-model", "x-tokens-in", "x-tokens-out", "x-credits-used", "x-cache"];
+const shown = (response: Response) => facts.map((name) => response.headers.get(name));
+
+describe("POST /api/si/ask", () => {
+  it("answers in one piece, and says who did and what it cost", async () => {
+    const response = await ask({});
+    expect(response.status).toBe(200);
+    expect(shown(response)).toEqual(["groq", "llama-3.1-8b-instant", "20", "5", "0.001", "MISS"]);
+    expect(await response.json()).toEqual({
+      result: {
+        content: sentence,
+        meta: {
+          finish_reason: "stop",
+          provider: "groq",
+          model: "llama-3.1-8b-instant",
+          tokens_in: 20,
+          tokens_out: 5,
+          credits_used: 0.001,
+          request_id: "r1",
+          attempts: [{ provider: "groq", model: "llama-3.1-8b-instant", outcome: "answered", ms: expect.any(Number) }],
+        },
+      },
+    });
+  });
+
+  it("streams deltas in order, then says that it is done", async () => {
+    const response = await ask({}, { headers: sse });
+    expect([response.status, response.headers.get("content-type")]).toEqual([200, "text/event-stream; charset=utf-8"]);
+    expect(shown(response)).toEqual(["groq", "llama-3.1-8b-instant", null, null, null, "MISS"]);
+    const all = events(await response.text());
+    const last = all.pop();
+    expect(all.map(([name, { index }]) => [name, index])).toEqual([0, 1, 2, 3, 4].map((n) => ["message", n]));
+    expect(all.map(([, { delta }]) => delta).join("")).toBe(sentence);
+    expect(last).toEqual([
+      "done",
+      { finish_reason: "stop", meta: expect.objectContaining({ tokens_in: 20, tokens_out: 5, credits_used: 0.001 }) },
+    ]);
+  });
+
+  it("goes on with another model when one breaks off, without a word twice", async () => {
+    const response = await ask({ input: { groq: "cut" } }, { headers: sse });
+    const all = events(await response.text());
+    expect(all.flatMap(([name, { delta }]) => (name === "message" ? [delta] : [])).join("")).toBe(sentence);
+    expect(all.at(-1)?.[1].meta.attempts.map(({ outcome }: { outcome: string }) => outcome)).toEqual(["cut", "answered"]);
+  });
+
+  it("ends a stream that nobody can bring to its end as an error, and charges nothing", async () => {
+    const how = { groq: "cut", cfai: "cut0", openai: "empty" };
+    const broken = await ask({ input: { ...how, openai: "500" } }, { headers: { ...sse, "x-intelligence-tier": "super" } });
+    expect(events(await broken.text()).at(-1)).toEqual([
+      "done",
+      { finish_reason: "error", meta: { error: "models_unavailable", credits_used: 0, request_id: "r1" } },
+    ]);
+  });
+
+  it.each([
+    ["no skill", { skill: undefined }, 400, "missing_skill"],
+    ["an unknown skill", { skill: "juggle" }, 400, "unknown_skill"],
+    ["a skill that every object has", { skill: "constructor" }, 400, "unknown_skill"],
+    ["no input", { input: undefined }, 400, "missing_input"],
+    ["an empty input", { input: "  " }, 400, "invalid_input"],
+    ["a list for an input", { input: ["hi"] }, 400, "invalid_input"],
+    ["a number for an input", { input: 7 }, 400, "invalid_input"],
+    ["an input that is too long", { input: "x".repeat(33_000) }, 413, "input_too_long"],
+    ["no tokens", { max_tokens: 0 }, 400, "invalid_max_tokens"],
+    ["half a token", { max_tokens: 1.5 }, 400, "invalid_max_tokens"],
+    ["a high temperature", { temperature: 3 }, 400, "invalid_temperature"],
+    ["attachments", { attachments: [{ storage: "r2", key: "uploads/x" }] }, 501, "attachments_unsupported"],
+  ])("refuses %s", async (_, body, status, error) => {
+    const response = await ask(body);
+    expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ error })]);
+    expect(response.headers.get("x-credits-used")).toBeNull();
+  });
+
+  it.each([
+    ["human", user, 200],
+    ["pro", user, 200],
+    ["SUPER", user, 200],
+    ["", user, 200],
+    ["royal", user, 400],
+    ["constructor", user, 400],
+    ["human", { ...user, id: "guest:1", role: "guest" }, 200],
+    ["advanced", { ...user, id: "guest:1", role: "guest" }, 403],
+  ])("takes the tier %j of %j: %d", async (tier, caller, status) => {
+    const response = await ask({}, { caller, headers: { "x-intelligence-tier": tier } });
+    await response.text();
+    expect(response.status).toBe(status);
+  });
+});
+
+describe("Idempotency-Key", () => {
+  const keyed = (key: string, body: object = {}, given: Given = {}) =>
+    ask(body, { ...given, headers: { "idempotency-key": key, ...given.headers } });
+
+  /** Waits until the answer is kept, which happens after it was given. */
+  async function kept(count: number) {
+    const { KV } = env as unknown as Env;
+    while ((await KV.list({ prefix: "answer:" })).keys.length < count) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+  const countKept = async () => (await (env as unknown as Env).KV.list({ prefix: "answer:" })).keys.length;
+
+  it("gives the same answer again, in either form", async () => {
+    const n = await countKept();
+    const first = await (await keyed("k1")).json();
+    await kept(n + 1);
+    const again = await keyed("k1");
+    expect(again.headers.get("x-cache")).toBe("HIT");
+    expect(await again.json()).toEqual(first);
+    const streamed = events(await (await keyed("k1", {}, { headers: sse })).text());
+    expect(streamed.map(([name]) => name)).toEqual(["message", "done"]);
+    expect(streamed[0]?.[1]).toEqual({ delta: sentence, index: 0 });
+  });
+
+  it("is refused for another request, and is another one for another caller", async () => {
+    const n = await countKept();
+    await (await keyed("k2")).text();
+    await kept(n + 1);
+    const other = await keyed("k2", { input: "something else" });
+    expect([other.status, await other.json()]).toEqual([409, expect.objectContaining({ error: "idempotency_key_reused" })]);
+    const stranger = await keyed("k2", { input: "something else" }, { caller: { ...user, id: "b@example.test" } });
+    expect([stranger.status, stranger.headers.get("x-cache")]).toEqual([200, "MISS"]);
+    await stranger.text();
+  });
+
+  it("keeps what was streamed, and nothing of what failed", async () => {
+    const n = await countKept();
+    await (await keyed("k3", {}, { headers: sse })).text();
+    await kept(n + 1);
+    expect((await keyed("k3")).headers.get("x-cache")).toBe("HIT");
+    expect((await keyed("k4", { skill: "juggle" })).status).toBe(400);
+    expect((await keyed("k4")).headers.get("x-cache")).toBe("MISS");
+  });
+
+  it("makes a second call wait while the first is answered", async () => {
+    const slow = keyed("k5", { input: { groq: "silent", openai: "silent" } });
+    const statuses = new Set<number>();
+    while (!statuses.has(409)) {
+      const second = await keyed("k5", { input: { groq: "silent", openai: "silent" } });
+      statuses.add(second.status);
+      await second.text();
+    }
+    expect(statuses).toEqual(new Set([409]));
+    expect((await slow).status).toBe(200);
+  });
+
+  it.each(["x".repeat(201), "tab\there"])("is refused as %.20j", async (key) => {
+    expect((await keyed(key)).status).toBe(400);
+  });
+});
+
+describe("POST /api/v1/llm/complete", () => {
+  it("gives text, provider and model", async () => {
+    const response = await post("/api/v1/llm/complete", { prompt: "hi" });
+    expect(await response.json()).toEqual({ text: sentence, provider: "groq", model: "llama-3.1-8b-instant" });
+    expect(response.headers.get("x-credits-used")).toBe("0.001");
+  });
+
+  it("refuses what is no prompt", async () => {
+    expect(await (await post("/api/v1/llm/complete", {})).json()).toMatchObject({ error: "missing_prompt" });
+  });
+});
+
+describe("POST /v1/chat/completions", () => {
+  const chat = (body: object, given?: Given) =>
+    post("/v1/chat/completions", { model: "human", messages: [{ role: "user", content: "hi" }], ...body }, given);
+
+  it("answers in OpenAI's format", async () => {
+    expect(await (await chat({})).json()).toEqual({
+      id: "chatcmpl-r1",
+      object: "chat.completion",
+      created: expect.any(Number),
+      model: "llama-3.1-8b-instant",
+      choices: [{ index: 0, message: { role: "assistant", content: sentence }, finish_reason: "stop" }],
+      usage: { prompt_tokens: 20, completion_tokens: 5, total_tokens: 25 },
+    });
+  });
+
+  it("streams in OpenAI's format, with the usage when it is asked for", async () => {
+    const all = events(await (await chat({ stream: true, stream_options: { include_usage: true } })).text()).map(([, data]) => data);
+    expect(all.at(-1)).toBe("[DONE]");
+    expect(all.at(-2)).toMatchObject({ choices: [], usage: { total_tokens: 25 } });
+    expect(all.at(-3).choices).toEqual([{ index: 0, delta: {}, finish_reason: "stop" }]);
+    expect(all[0].choices[0].delta).toEqual({ role: "assistant", content: "One" });
+    const words = all.slice(0, -3).map(({ choices }) => choices[0].delta.content);
+    expect(words.join("")).toBe(sentence);
+  });
+
+  it.each([
+    ["a model of a tier", { model: "gpt-4o-mini" }, "gpt-4o-mini"],
+    ["auto", { model: "auto" }, "llama-3.1-8b-instant"],
+    ["a tier by its old name", { model: "pro" }, "llama-3.3-70b-versatile"],
+    [
+      "parts of text",
+      {
+        messages: [
+          { role: "developer", content: "x" },
+          { role: "user", content: [{ type: "text", text: "hi" }] },
+        ],
+      },
+      "llama-3.1-8b-instant",
+    ],
+    ["what changes nothing", { n: 1, tools: [], user: "u", top_p: 1, response_format: { type: "text" } }, "llama-3.1-8b-instant"],
+  ])("takes %s", async (_, body, model) => {
+    const response = await chat(body);
+    expect([response.status, response.headers.get("x-model")]).toEqual([200, model]);
+    await response.text();
+  });
+
+  it.each([
+    ["an unknown model", { model: "gpt-9" }, 404, "model_not_found"],
+    ["no messages", { messages: [] }, 400, "invalid_messages"],
+    ["a message of nobody", { messages: [{ role: "oracle", content: "x" }] }, 400, "invalid_messages"],
+    ["null for a message", { messages: [null] }, 400, "invalid_messages"],
+    ["a picture", { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] }, 400, "invalid_messages"],
+    ["two answers", { n: 2 }, 400, "unsupported_n"],
+    ["tools", { tools: [{}] }, 400, "unsupported_tools"],
+    ["a stream of some kind", { stream: "yes" }, 400, "invalid_stream"],
+  ])("refuses %s", async (_, body, status, error) => {
+    const response = await chat(body);
+    expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ error })]);
+  });
+});

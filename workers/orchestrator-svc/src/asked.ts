@@ -1,0 +1,141 @@
+import { type JsonObject, optionalText, requiredText } from "../../shared/src/body";
+import type { Caller } from "../../shared/src/caller";
+import { SKILLS } from "../../shared/src/contract.gen";
+import { Problem } from "../../shared/src/problem";
+import { type Tier, tierOf, tierOfModel } from "./tier";
+import type { Message, Question } from "./wire";
+
+/** A request that has been read: what to ask, and whom. */
+export interface Asked {
+  readonly question: Question;
+  readonly tier: Tier;
+  readonly skill: string;
+}
+
+const maxSystemChars = 8_000;
+const skills: Readonly<Record<string, string>> = SKILLS;
+
+/** Reads the body of /api/si/ask. */
+export function readSi(body: JsonObject, header: string | null, caller: Caller): Asked {
+  const tier = tierOf(header, caller);
+  const skill = requiredText(body, "skill", 64);
+  if (!Object.hasOwn(skills, skill)) {
+    throw new Problem(400, "unknown_skill", `The skills are ${Object.keys(skills).join(", ")}.`);
+  }
+  if (body.attachments !== undefined && !(Array.isArray(body.attachments) && body.attachments.length === 0)) {
+    throw new Problem(501, "attachments_unsupported", "Attachments are not read yet.");
+  }
+  const own = optionalText(body, "system", maxSystemChars);
+  const system = own === undefined ? (skills[skill] as string) : `${skills[skill]}\n\n${own}`;
+  return asked([message("system", system), message("user", inputOf(body.input))], tier, skill, body);
+}
+
+/** A text, or an object as its JSON. */
+function inputOf(input: unknown): string {
+  const text = typeof input === "object" && input !== null && !Array.isArray(input) ? JSON.stringify(input) : input;
+  if (typeof text !== "string" || text.trim() === "") {
+    throw new Problem(400, input === undefined ? "missing_input" : "invalid_input", "input is a text, or an object.");
+  }
+  return text;
+}
+
+/** Reads the body of /api/v1/llm/complete. */
+export function readCompletion(body: JsonObject, header: string | null, caller: Caller): Asked {
+  const tier = tierOf(header, caller);
+  const prompt = requiredText(body, "prompt", tier.maxInputChars);
+  const system = optionalText(body, "system", maxSystemChars) ?? (skills.general as string);
+  return asked([message("system", system), message("user", prompt)], tier, "general", body);
+}
+
+/** Reads the body of /v1/chat/completions. What would change the answer and is not there is refused; what would not is passed over. */
+export function readChat(body: JsonObject, header: string | null, caller: Caller): Asked {
+  const tier = tierOfModel(requiredText(body, "model", 128), header, caller);
+  for (const [name, plain] of [
+    ["n", 1],
+    ["tools", undefined],
+    ["functions", undefined],
+    ["logprobs", false],
+    ["response_format", undefined],
+  ] as const) {
+    const given = body[name];
+    if (given !== undefined && given !== null && given !== plain && !isEmptyList(given) && !isTextFormat(given)) {
+      throw new Problem(400, `unsupported_${name}`, `${name} is not offered.`);
+    }
+  }
+  if (!Array.isArray(body.messages) || body.messages.length === 0 || body.messages.length > maxMessages) {
+    throw new Problem(
+      400,
+      body.messages === undefined ? "missing_messages" : "invalid_messages",
+      `messages is a list of 1 to ${maxMessages} messages.`,
+    );
+  }
+  return asked(body.messages.map(chatMessage), tier, "general", body);
+}
+
+const maxMessages = 500;
+
+function isEmptyList(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0;
+}
+
+function isTextFormat(value: unknown): boolean {
+  return (value as { type?: unknown }).type === "text";
+}
+
+const roles: Readonly<Record<string, Message["role"]>> = { system: "system", developer: "system", user: "user", assistant: "assistant" };
+
+function chatMessage(given: unknown, at: number): Message {
+  const { role, content } = (given ?? {}) as { role?: unknown; content?: unknown };
+  const known = typeof role === "string" && Object.hasOwn(roles, role) ? roles[role] : undefined;
+  const text = Array.isArray(content) ? partsOf(content) : content;
+  if (known === undefined || typeof text !== "string") {
+    throw new Problem(400, "invalid_messages", `messages[${at}] has no role or content that is offered.`);
+  }
+  return { role: known, content: text };
+}
+
+function partsOf(parts: readonly unknown[]): string | undefined {
+  const texts = parts.map((part) => part as { type?: unknown; text?: unknown } | null);
+  return texts.every((part) => part?.type === "text" && typeof part.text === "string")
+    ? texts.map((part) => part?.text).join("\n")
+    : undefined;
+}
+
+function message(role: Message["role"], content: string): Message {
+  return { role, content };
+}
+
+function asked(messages: Message[], tier: Tier, skill: string, body: JsonObject): Asked {
+  const chars = messages.reduce((sum, m) => sum + m.content.length, 0);
+  if (chars > tier.maxInputChars) {
+    throw new Problem(413, "input_too_long", `This tier reads ${tier.maxInputChars} characters, and this is ${chars}.`);
+  }
+  if (!messages.some(({ role, content }) => role === "user" && content.trim() !== "")) {
+    throw new Problem(400, "missing_input", "Nothing is asked.");
+  }
+  const limit = count(body, "max_tokens") ?? count(body, "max_completion_tokens") ?? tier.maxTokens;
+  const temperature = temperatureOf(body.temperature);
+  const question = { messages, maxTokens: Math.min(limit, tier.maxTokens), ...(temperature === undefined ? {} : { temperature }) };
+  return { question, tier, skill };
+}
+
+function count(body: JsonObject, name: string): number | undefined {
+  const value = body[name];
+  if (value === undefined || value === null) {
+    return undefined;
+  }
+  if (typeof value !== "number" || !Number.isInteger(value) || value < 1) {
+    throw new Problem(400, `invalid_${name}`, `${name} is not a whole number above 0.`);
+  }
+  return value;
+}
+
+function temperatureOf(value: unknown): number | undefined {
+  if (value === undefined || value === null) {
+    return undefined;
+  }
+  if (typeof value !== "number" || !(value >= 0 && value <= 2)) {
+    throw new Problem(400, "invalid_temperature", "temperature is not a number from 0 to 2.");
+  }
+  return value;
+}

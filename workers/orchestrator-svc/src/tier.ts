@@ -1,0 +1,54 @@
+import type { Caller } from "../../shared/src/caller";
+import { MODELS } from "../../shared/src/contract.gen";
+import { Problem } from "../../shared/src/problem";
+import type { Target } from "./breakers";
+
+/** What a caller's tier comes to: models in order, and how much they may read and write. */
+export interface Tier {
+  readonly models: readonly Target[];
+  readonly guests: boolean;
+  readonly maxTokens: number;
+  readonly maxInputChars: number;
+}
+
+const tiers: Readonly<Record<string, Tier>> = MODELS.tiers;
+const aliases: Readonly<Record<string, string>> = MODELS.aliases;
+
+/** The tier of a name, an alias, or nothing. */
+export function tierOf(name: string | null, caller: Caller): Tier {
+  const spelt = name === null || name.trim() === "" ? MODELS.defaultTier : name.trim().toLowerCase();
+  const tier = known(Object.hasOwn(aliases, spelt) ? (aliases[spelt] as string) : spelt);
+  if (tier === undefined) {
+    throw new Problem(400, "unknown_tier", `The tiers are ${Object.keys(tiers).join(", ")}.`);
+  }
+  return allowed(tier, caller);
+}
+
+/** The tier that a model of OpenAI's format stands for: a tier's name, auto, or a model that some tier has, which is then tried first. */
+export function tierOfModel(model: string, header: string | null, caller: Caller): Tier {
+  const spelt = model.toLowerCase();
+  if (spelt === "auto") {
+    return tierOf(header, caller);
+  }
+  if (known(spelt) !== undefined || Object.hasOwn(aliases, spelt)) {
+    return tierOf(spelt, caller);
+  }
+  for (const tier of Object.values(tiers)) {
+    const first = tier.models.find((target) => target.model === model);
+    if (first !== undefined) {
+      return allowed({ ...tier, models: [first, ...tier.models.filter((target) => target !== first)] }, caller);
+    }
+  }
+  throw new Problem(404, "model_not_found", "model is a tier, auto, or a model that a tier has.");
+}
+
+function known(name: string): Tier | undefined {
+  return Object.hasOwn(tiers, name) ? tiers[name] : undefined;
+}
+
+function allowed(tier: Tier, caller: Caller): Tier {
+  if (caller.role === "guest" && !caller.admin && !tier.guests) {
+    throw new Problem(403, "tier_not_allowed", "This tier takes an account.");
+  }
+  return tier;
+}
