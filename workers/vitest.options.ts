@@ -1,6 +1,8 @@
 // Runs in Node, while vitest reads its configuration: turns the contract into what the test runtime binds.
 import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
 import { buildSync } from "esbuild";
 
 const compatibilityDate = "2026-11-01";
@@ -144,15 +146,22 @@ function consumers(worker: Worker | undefined) {
   return made;
 }
 
+/** As a deployment bundles: CommonJS packages find Node.js's modules, and each package its parts for workerd. */
+const bundled = {
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  conditions: ["workerd"],
+  banner: { js: 'import { createRequire } from "node:module"; const require = createRequire("/");' },
+  external: ["cloudflare:*", "pg-native"],
+} as const;
+
+/** The database driver in one file: vitest would hand CommonJS the part of it that is not for workerd. */
+export const driver = fileURLToPath(new URL("./node_modules/.vite/pg.mjs", import.meta.url));
+buildSync({ ...bundled, entryPoints: ["node_modules/pg/esm/index.mjs"], outfile: driver });
+
 function service(name: string) {
-  const { outputFiles } = buildSync({
-    entryPoints: [`${name}/src/worker.ts`],
-    bundle: true,
-    format: "esm",
-    conditions: ["workerd"],
-    write: false,
-    external: ["cloudflare:*", "node:*"],
-  });
+  const { outputFiles } = buildSync({ ...bundled, entryPoints: [`${name}/src/worker.ts`], write: false });
   const script = outputFiles[0]?.text as string;
   return {
     name,

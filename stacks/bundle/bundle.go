@@ -83,7 +83,8 @@ func options(root, worker, entry string) api.BuildOptions {
 		Charset:       api.CharsetUTF8,
 		MainFields:    []string{"module", "main"},
 		Conditions:    []string{"workerd", "worker", "browser"},
-		External:      []string{"node:*", "cloudflare:*"},
+		External:      []string{"node:*", "cloudflare:*", "pg-native"},
+		Plugins:       []api.Plugin{nodeModules()},
 		Sourcemap:     api.SourceMapLinked,
 		Define:        map[string]string{"process.env.NODE_ENV": `"production"`},
 		// A tsconfig.json or a symbolic link of one machine must not change the bytes.

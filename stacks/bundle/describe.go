@@ -59,6 +59,9 @@ func ownCodeOnly(worker, metafile string) error {
 }
 
 func mayImport(worker, input string) bool {
+	if strings.HasPrefix(input, nodeNamespace+":") {
+		return true
+	}
 	for _, dir := range []string{worker, "shared", "node_modules"} {
 		if strings.HasPrefix(input, "workers/"+dir+"/") {
 			return true

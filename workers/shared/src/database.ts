@@ -1,4 +1,4 @@
-import { Connection, ServerError } from "./postgres/connection";
+import { Client, DatabaseError } from "pg";
 
 /** Statements through one connection of one request; a connection cannot outlive the request that opened it. */
 export interface Database {
@@ -20,56 +20,49 @@ const statementTimeoutMs = 20_000;
 
 /** Opens a database behind Hyperdrive; the connection is made with the first statement. */
 export function openDatabase(hyperdrive: Hyperdrive): Database {
-  let socket: Socket | undefined;
-  let opened: Promise<Connection> | undefined;
+  let client: Client | undefined;
+  let opened: Promise<Client> | undefined;
   let broken: DatabaseAway | undefined;
-  const open = () => {
-    socket = hyperdrive.connect();
-    socket.closed.catch(() => {}); // noticed by whoever reads
-    socket.opened.catch(() => {});
-    return Connection.open(socket, hyperdrive.database, hyperdrive);
+  const open = async () => {
+    client = new Client({
+      connectionString: hyperdrive.connectionString,
+      connectionTimeoutMillis: connectTimeoutMs,
+      query_timeout: statementTimeoutMs,
+    });
+    client.on("error", () => {}); // whoever has a statement under way is told; between two, the next one finds out
+    await client.connect();
+    return client;
   };
   return {
     async query<Row>(text: string, parameters: readonly (string | null)[] = []) {
       if (broken !== undefined) {
         throw broken; // an answer that comes late would be taken for the next statement's
       }
-      let connection: Connection | undefined;
+      let connected: Client | undefined;
       try {
-        opened ??= within(connectTimeoutMs, open());
-        connection = await opened;
-        return (await within(statementTimeoutMs, connection.query(text, parameters))) as Row[];
+        opened ??= open();
+        connected = await opened;
+        return (await connected.query(text, [...parameters])).rows as Row[];
       } catch (error) {
-        // Until there is a connection nothing was asked for: whatever is said then is not the data's fault.
-        const why = connection === undefined ? away(error) : explained(error);
+        const why = explained(error, connected !== undefined);
         broken = why instanceof DatabaseAway ? why : undefined;
         throw why;
       }
     },
     async close() {
-      const connection = await opened?.catch(() => undefined);
-      await connection?.close();
-      await socket?.close().catch(() => {});
+      await client?.end().catch(() => {}); // it is closed, or never was open
     },
   };
 }
 
-function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new DatabaseAway("the database took too long")), milliseconds);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
-}
-
-/** Classes of SQLSTATE: 22 and 23 are the data's fault, 54 is a limit of the program's. */
-function explained(error: unknown): DatabaseAway | BadData {
-  if (error instanceof ServerError && /^(22|23|54)/.test(error.code)) {
+/**
+ * Whose fault an error is. Until there is a connection nothing was asked for: whatever is said then is not the data's fault. Classes
+ * of SQLSTATE: 22 and 23 are the data's fault, 54 is a limit of the program's.
+ */
+export function explained(error: unknown, asked: boolean): DatabaseAway | BadData {
+  if (asked && error instanceof DatabaseError && /^(22|23|54)/.test(error.code ?? "")) {
     return new BadData(`the database refused the data: ${error.code}`, { cause: error });
   }
-  return away(error);
-}
-
-function away(error: unknown): DatabaseAway {
-  const why = error instanceof ServerError ? `${error.code} ${error.message}` : String(error);
-  return error instanceof DatabaseAway ? error : new DatabaseAway(`the database is away: ${why}`, { cause: error });
+  const why = error instanceof DatabaseError ? `${error.code} ${error.message}` : String(error);
+  return new DatabaseAway(`the database is away: ${why}`, { cause: error });
 }
