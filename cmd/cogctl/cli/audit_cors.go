@@ -17,7 +17,7 @@ import (
 )
 
 // mostRequests is what the matrix may send unless it is told otherwise: twice what it takes today.
-const mostRequests = 1000
+const mostRequests = 2000
 
 // corsResult is every line of the matrix, what of it was seen, and what is wrong.
 type corsResult struct {
