@@ -30,6 +30,8 @@ type Target struct {
 	// Of the money path, where the environment's database and its operator's key are known; nil elsewhere.
 	Ledger   Ledger
 	AdminKey func() (string, error)
+	// Outage stops the ledger's database until the function that it returns is called; nil where that is nobody's to do.
+	Outage func(context.Context) (end func(context.Context) error, err error)
 }
 
 // Ledger is the environment's ledger as a check reads it.

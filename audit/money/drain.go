@@ -111,6 +111,17 @@ func digest(ids []string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// booksOf adds up what the journal has.
+func booksOf(posted []audit.Posting) Books {
+	b := Books{Events: len(posted)}
+	ids := make([]string, 0, len(posted))
+	for _, p := range posted {
+		ids, b.Micro = append(ids, p.ID), b.Micro+p.Micro
+	}
+	b.IDs = digest(ids)
+	return b
+}
+
 // drained waits until the ledger has as many events of the account as were accepted and the queue is empty, or the time is over.
 func (v visitor) drained(ctx context.Context, e *DrainEvidence, ids []string, within time.Duration) error {
 	queue, err := v.queue(ctx)
@@ -122,12 +133,7 @@ func (v visitor) drained(ctx context.Context, e *DrainEvidence, ids []string, wi
 		if err != nil {
 			return err
 		}
-		e.Ledger = Books{Events: len(posted)}
-		have := make([]string, 0, len(posted))
-		for _, p := range posted {
-			have, e.Ledger.Micro = append(have, p.ID), e.Ledger.Micro+p.Micro
-		}
-		e.Ledger.IDs = digest(have)
+		e.Ledger = booksOf(posted)
 		backlog, err := v.t.API.QueueBacklog(ctx, queue)
 		if err != nil {
 			return err

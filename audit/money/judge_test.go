@@ -119,3 +119,49 @@ func TestADrainIsJudgedByTheBooks(t *testing.T) {
 		}
 	}
 }
+
+func goodOffPath() OffPathEvidence {
+	e := OffPathEvidence{URL: goodDrain().URL, At: at(), Account: "proof-1@money.invalid", StoppedS: 30, Statuses: map[int]int{202: 400}}
+	for range 200 {
+		e.Normal, e.Stopped = append(e.Normal, 10_000), append(e.Stopped, 13_000)
+	}
+	e.Accepted = Books{Events: 400, Micro: 20_000, IDs: digest(nil)}
+	e.Ledger = e.Accepted
+	return e
+}
+
+func TestAnOutageIsJudgedByItsLatenciesAndBooks(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		spoil func(*OffPathEvidence)
+		want  string
+	}{
+		"just within":             {func(*OffPathEvidence) {}, "pass"},
+		"a tenth of them waits":   {func(e *OffPathEvidence) { slow(e.Stopped[:20], 60_000) }, "pass"},
+		"more than a tenth waits": {func(e *OffPathEvidence) { slow(e.Stopped[:21], 60_000) }, "fail usage_waits"},
+		"just beyond":             {func(e *OffPathEvidence) { slow(e.Stopped, 13_001) }, "fail usage_waits"},
+		"one was lost":            {func(e *OffPathEvidence) { e.Ledger.Events-- }, "fail usage_not_exact"},
+		"one was refused": {func(e *OffPathEvidence) {
+			e.Accepted.Events--
+			e.Ledger = e.Accepted
+			e.Statuses = map[int]int{202: 399, 503: 1}
+		}, "fail usage_refused"},
+		"too short an outage":      {func(e *OffPathEvidence) { e.StoppedS = 29.9 }, "inconclusive"},
+		"too few requests":         {func(e *OffPathEvidence) { e.Stopped = e.Stopped[:199] }, "inconclusive"},
+		"of another platform":      {func(e *OffPathEvidence) { e.URL = "https://api.example.test/api/billing/usage" }, "misfit"},
+		"none with the server off": {func(e *OffPathEvidence) { e.Stopped = nil }, "inconclusive"},
+	}
+	for name, tt := range tests {
+		e := goodOffPath()
+		tt.spoil(&e)
+		if got := outcome(t, OffPath(), e); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
+func slow(took []int64, us int64) {
+	for i := range took {
+		took[i] = us
+	}
+}

@@ -29,7 +29,7 @@ func Phase1(burst int) []audit.Check { return money.Checks(burst) }
 
 // All is every check whose proofs can be verified whatever the contract says; a check that keeps proofs belongs here or in For.
 func All() []audit.Check {
-	return slices.Concat(Phase0(), Phase1(Burst), []audit.Check{cors.Matrix(), promotion.Check()})
+	return slices.Concat(Phase0(), Phase1(Burst), []audit.Check{money.OffPath(), cors.Matrix(), promotion.Check()})
 }
 
 // liveWindow is how far back live traffic is looked at when nobody says.

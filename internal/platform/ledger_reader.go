@@ -55,3 +55,14 @@ func (r LedgerReader) Posted(ctx context.Context, account string) ([]audit.Posti
 	posted, err := pgx.CollectRows(rows, pgx.RowToStructByPos[audit.Posting])
 	return posted, pgurl.Explain("read an account's uses", err)
 }
+
+// Outage stops this machine's database until the function that it returns is called.
+func (r LedgerReader) Outage(ctx context.Context) (end func(context.Context) error, err error) {
+	if _, err := StopDatabase(ctx, r.Layout); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		_, _, err := StartDatabase(ctx, r.Layout, r.Env, r.Getenv)
+		return err
+	}, nil
+}

@@ -34,7 +34,11 @@ func (d *Deps) resolve(ctx context.Context, env string) (*audit.Target, error) {
 		return nil, err
 	}
 	t.Now = d.Now
-	t.Ledger = platform.LedgerReader{Layout: l, Env: env, Getenv: d.Getenv}
+	ledger := platform.LedgerReader{Layout: l, Env: env, Getenv: d.Getenv}
+	t.Ledger = ledger
+	if env == localEnv && d.Getenv("DATABASE_URL") == "" {
+		t.Outage = ledger.Outage
+	}
 	t.AdminKey = func() (string, error) { return d.adminKey("") }
 	return t, nil
 }
