@@ -194,6 +194,25 @@ func (l *Ledger) Balance(ctx context.Context, account string) (b Balance, err er
 	return all[0], nil
 }
 
+// EachBalance reads what every customer has, in the order in which their accounts were opened.
+func (l *Ledger) EachBalance(ctx context.Context, fn func(Balance)) error {
+	const doing = "read the balances"
+	rows, err := l.db.Query(ctx, `SELECT account, balance, held, available, overage, version, (extract(epoch FROM updated_at) * 1000)::bigint
+		FROM ledger.account_balance ORDER BY account_id`)
+	if err != nil {
+		return pgurl.Explain(doing, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var b Balance
+		if err := rows.Scan(&b.Account, &b.Balance, &b.Held, &b.Available, &b.Overage, &b.Version, &b.UpdatedAtMS); err != nil {
+			return pgurl.Explain(doing, err)
+		}
+		fn(b)
+	}
+	return pgurl.Explain(doing, rows.Err())
+}
+
 // Difference is one way in which balances, holds and the journal disagree.
 type Difference struct {
 	AccountID   int64   `json:"account_id"`

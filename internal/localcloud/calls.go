@@ -17,7 +17,7 @@ type callCounter struct{ reads, writes atomic.Int64 }
 
 func (c *callCounter) count(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet || r.Method == http.MethodHead || strings.HasSuffix(r.URL.Path, "/graphql") {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead || strings.HasSuffix(r.URL.Path, "/graphql") || strings.HasSuffix(r.URL.Path, "/bulk/get") {
 			c.reads.Add(1)
 		} else {
 			c.writes.Add(1)

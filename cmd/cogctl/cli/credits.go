@@ -11,13 +11,14 @@ import (
 
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/ledger"
+	"github.com/cognomega/edge/internal/ledger/copies"
 	"github.com/cognomega/edge/internal/term"
 )
 
 func newCredits(d *Deps) *cobra.Command {
 	return newGroup("credits", "What an account has, what became of it, and giving or taking some",
-		"  cogctl credits show ada@example.com\n  cogctl credits statement ada@example.com --since 2026-11-01\n",
-		newCreditsShow(d), newCreditsStatement(d))
+		"  cogctl credits show ada@example.com\n  cogctl credits statement ada@example.com --since 2026-11-01",
+		newCreditsShow(d), newCreditsStatement(d), newCreditsAdjust(d))
 }
 
 // accountArg takes one account: an e-mail, as the ledger keeps it.
@@ -69,12 +70,56 @@ func viewAccount(b ledger.Balance) accountView {
 type creditsShowResult struct {
 	Database string      `json:"database"`
 	Ledger   accountView `json:"ledger"`
+	KV       kvCopy      `json:"kv"`
 	balance  ledger.Balance
+}
+
+// kvCopy is what KV says of a balance, held against the ledger.
+type kvCopy struct {
+	Seen   bool   `json:"seen"`
+	Why    string `json:"why,omitempty"` // why it was not seen
+	Agrees bool   `json:"agrees"`
+	Kind   string `json:"kind,omitempty"` // how it differs
+	Says   string `json:"says,omitempty"`
+	OnWay  bool   `json:"on_its_way"`
+}
+
+// copyOf looks at an account's copy in KV. Not seeing it is no error: the ledger was asked for.
+func (d *Deps) copyOf(ctx context.Context, b ledger.Balance) kvCopy {
+	kv, err := d.balanceCopies(ctx)
+	var held map[string]string
+	if err == nil {
+		held, err = kv.api.KVGetMany(ctx, kv.namespace, []string{copies.Prefix + b.Account})
+	}
+	if err != nil {
+		return kvCopy{Why: err.Error()}
+	}
+	var text *string
+	if value, ok := held[copies.Prefix+b.Account]; ok {
+		text = &value
+	}
+	diff := copies.Compare(b, text, d.Now(), kv.grace)
+	if diff == nil {
+		return kvCopy{Seen: true, Agrees: true}
+	}
+	return kvCopy{Seen: true, Kind: string(diff.Kind), Says: diff.Says, OnWay: diff.OnWay}
+}
+
+func (c kvCopy) text() term.Text {
+	switch {
+	case !c.Seen:
+		return term.DimText("not seen: " + c.Why)
+	case c.Agrees:
+		return term.Text{Text: "says the same", Tone: term.Good}
+	case c.OnWay:
+		return term.DimText(c.Kind + ", on its way: " + c.Says)
+	}
+	return term.Text{Text: c.Kind + ": it says " + c.Says, Tone: term.Bad}
 }
 
 func newCreditsShow(d *Deps) *cobra.Command {
 	return &cobra.Command{
-		Use: "show ACCOUNT", Short: "Show what an account has, by the ledger", Args: accountArg,
+		Use: "show ACCOUNT", Short: "Show what an account has, by the ledger, and whether its copy in KV agrees", Args: accountArg,
 		Example: "  cogctl credits show ada@example.com\n  cogctl credits show ada@example.com --env production -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r, err := runCreditsShow(cmd.Context(), d, args[0])
@@ -82,7 +127,7 @@ func newCreditsShow(d *Deps) *cobra.Command {
 				return err
 			}
 			return d.Term.Print(term.Report{Schema: "cogctl/credits.show/v1", Data: r, Blocks: []term.Block{
-				term.Line{term.Text{Text: r.Ledger.Account, Tone: term.Strong}, term.DimText("  credits, by the ledger at " + r.Database)}, balanceFacts(r.balance),
+				term.Line{term.Text{Text: r.Ledger.Account, Tone: term.Strong}, term.DimText("  credits, by the ledger at " + r.Database)}, append(balanceFacts(r.balance), term.Fact{Name: "copy in KV", Value: r.KV.text()}),
 			}})
 		},
 	}
@@ -98,7 +143,7 @@ func runCreditsShow(ctx context.Context, d *Deps, account string) (*creditsShowR
 	if err != nil {
 		return nil, explainAccount(err)
 	}
-	return &creditsShowResult{Database: shown, Ledger: viewAccount(b), balance: b}, nil
+	return &creditsShowResult{Database: shown, Ledger: viewAccount(b), KV: d.copyOf(ctx, b), balance: b}, nil
 }
 
 // purpose says what an entry was for, from what was noted with it.

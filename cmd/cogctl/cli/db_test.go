@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/cognomega/edge/internal/cfapi"
 	"github.com/cognomega/edge/internal/localpg"
 )
 
@@ -26,10 +28,17 @@ func TestDatabaseScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{Dir: "testdata/db", RequireExplicitExec: true, Setup: func(e *testscript.Env) error {
+		url, err := accountAPI(t, e.WorkDir)
+		if err != nil {
+			return err
+		}
+		e.Setenv("API", url)
+		e.Setenv("TOKEN", token)
+		e.Setenv("ACCOUNT", account)
 		e.Setenv("NO_COLOR", "1")
 		e.Defer(func() { stopServer(t, filepath.Join(e.WorkDir, ".local", "pg")) })
 		return errors.Join(os.Mkdir(filepath.Join(e.WorkDir, "workers"), 0o755), os.Symlink(modules, filepath.Join(e.WorkDir, "workers", "node_modules")))
-	}, Cmds: map[string]func(*testscript.TestScript, bool, []string){"sql": runSQL}})
+	}, Cmds: map[string]func(*testscript.TestScript, bool, []string){"sql": runSQL, "plant": plant, "send": sendMessages, "kvspace": makeNamespace, "kvput": putValue}})
 }
 
 // stopServer leaves no process behind when a story fails halfway.
@@ -55,4 +64,24 @@ func runSQL(ts *testscript.TestScript, neg bool, args []string) {
 	if (err != nil) != neg {
 		ts.Fatalf("%s: %v", args[1], err)
 	}
+}
+
+// scriptAPI is the account's API as its owner.
+func scriptAPI(ts *testscript.TestScript) *cfapi.Client {
+	api, err := cfapi.New(cfapi.Config{BaseURL: ts.Getenv("API"), Token: token, AccountID: account})
+	ts.Check(err)
+	return api
+}
+
+// makeNamespace makes a KV namespace: kvspace TITLE.
+func makeNamespace(ts *testscript.TestScript, _ bool, args []string) {
+	plant(ts, false, []string{http.MethodPost, "/accounts/" + account + "/storage/kv/namespaces", `{"title":"` + args[0] + `"}`})
+}
+
+// putValue writes into a KV namespace: kvput TITLE key value.
+func putValue(ts *testscript.TestScript, _ bool, args []string) {
+	api := scriptAPI(ts)
+	ns, err := api.NamespaceByTitle(context.Background(), args[0])
+	ts.Check(err)
+	ts.Check(api.KVPut(context.Background(), ns.ID, args[1], []byte(args[2])))
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -363,7 +364,7 @@ func (l *lived) admin() string {
 	return file
 }
 
-// account is one of the ledger with some credits.
+// account is one of the ledger with some credits, and a use.
 func (l *lived) account() string {
 	l.t.Helper()
 	const name = "ada@example.com"
@@ -378,6 +379,10 @@ func (l *lived) account() string {
 	defer conn.Close(l.t.Context())
 	credits := int64(5_000_000)
 	if _, err := ledger.New(conn).Adjust(l.t.Context(), ledger.Adjustment{ID: uuid.New(), Account: name, Set: &credits, Actor: "test", Reason: "a test"}); err != nil {
+		l.t.Fatal(err)
+	}
+	used := ledger.Event{ID: uuid.New(), Kind: ledger.Usage, Account: name, Amount: 1, AtMS: time.Now().UnixMilli(), Meta: json.RawMessage(`{"route":"/api/si/ask"}`)}
+	if _, err := ledger.New(conn).PostBatch(l.t.Context(), []ledger.Event{used}, false); err != nil {
 		l.t.Fatal(err)
 	}
 	return name

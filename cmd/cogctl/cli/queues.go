@@ -15,9 +15,9 @@ import (
 )
 
 func newQueues(d *Deps) *cobra.Command {
-	return newGroup("queues", "What waits in the queues: look, stop, go on, and wait",
-		"  cogctl queues list\n  cogctl queues drain usage-events",
-		newQueuesList(d), newQueuesPeek(d), newQueuesPause(d), newQueuesResume(d), newQueuesDrain(d))
+	return newGroup("queues", "What waits in the queues: look, stop, go on, wait, and play dead letters again",
+		"  cogctl queues list\n  cogctl queues drain usage-events\n  cogctl queues dlq list",
+		newQueuesList(d), newQueuesPeek(d), newQueuesPause(d), newQueuesResume(d), newQueuesDrain(d), newQueuesDLQ(d))
 }
 
 // queueSet is the account's queues, and the names the contract has for them.
@@ -65,6 +65,16 @@ func orNone(names []string) string {
 		return "there are none"
 	}
 	return strings.Join(names, ", ")
+}
+
+// feeding is the queue whose consumer leaves what it cannot take in dead.
+func (s *queueSet) feeding(dead string) (cfapi.QueueState, bool) {
+	for _, q := range s.all {
+		if deadLetters(q) == dead {
+			return q, true
+		}
+	}
+	return cfapi.QueueState{}, false
 }
 
 // taker says who takes a queue's messages.
@@ -259,7 +269,7 @@ func pullable(q cfapi.QueueState) error {
 	}
 	if len(q.Consumers) > 0 {
 		return fault.New(fault.Unsupported, "Worker %s takes the messages of queue %s, so nobody else can", q.Consumers[0].ScriptName, q.Name).
-			WithHint("`cogctl queues list` says how many wait")
+			WithHint("`cogctl queues list` says how many wait; what the Worker could not take is in `cogctl queues dlq list`")
 	}
 	return fault.New(fault.Unsupported, "queue %s has no pull consumer", q.Name).WithHint("attach one of type http_pull to it, in the contract or by the API")
 }

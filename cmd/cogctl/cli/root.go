@@ -66,7 +66,7 @@ type section struct {
 func NewRoot(d *Deps) *cobra.Command {
 	sections := []section{
 		{"operate", "Operate the platform", []*cobra.Command{newUp(d), newDown(d), newStatus(d), newLocal(d), newDB(d)}},
-		{"money", "Follow the money", []*cobra.Command{newCredits(d), newLedger(d), newQueues(d)}},
+		{"money", "Follow the money", []*cobra.Command{newCredits(d), newUsage(d), newLedger(d), newQueues(d), newReconcile(d)}},
 		{"release", "Release a change", []*cobra.Command{newPreview(d), newProve(d), newSLO(d), newGate(d), newPromote(d), newVerify(d), newKeys(d)}},
 		{"inspect", "Inspect what is live", []*cobra.Command{newReport(d), newAudit(d), newEnv(d), newPolicy(d), newPreflight(d), newJWKS(d), newToken(d)}},
 		{"develop", "Develop", []*cobra.Command{newContract(d), newSchema(d), newSetup(d), newDoctor(d), newCompletion(d), newVersion(d)}},
@@ -124,6 +124,10 @@ func (d *Deps) start(cmd *cobra.Command) error {
 		return err
 	}
 	if err := d.Term.SetColor(d.color); err != nil {
+		return err
+	}
+	// cobra looks at these only after this hook, when an error would no longer be taken for the caller's.
+	if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
 		return err
 	}
 	d.parsed, d.envGiven = true, cmd.Flags().Changed("env")

@@ -1,0 +1,243 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/cognomega/edge/contract"
+	"github.com/cognomega/edge/internal/cfapi"
+	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/ledger"
+	"github.com/cognomega/edge/internal/ledger/copies"
+	"github.com/cognomega/edge/internal/term"
+)
+
+// mostDrift is how many differences are listed: one more or less changes nothing about what to do.
+const mostDrift = 100
+
+type driftResult struct {
+	Database string              `json:"database"`
+	Books    []ledger.Difference `json:"books"` // the database's own view of balances, holds and journal
+	KV       kvDrift             `json:"kv"`
+	Copies   []copies.Difference `json:"copies"` // what KV says otherwise than the ledger
+	OnWay    []copies.Difference `json:"on_their_way"`
+	Unlisted int                 `json:"unlisted"`
+	Verdict  string              `json:"verdict"`
+	kinds    map[string]int
+}
+
+type kvDrift struct {
+	Asked     bool   `json:"asked"`
+	Seen      bool   `json:"seen"`
+	Namespace string `json:"namespace,omitempty"`
+	Why       string `json:"why,omitempty"` // why it was not seen
+	Compared  int    `json:"compared"`
+	GraceS    int    `json:"grace_s"`
+
+	hint string
+}
+
+func newLedgerDrift(d *Deps) *cobra.Command {
+	var noKV bool
+	cmd := &cobra.Command{
+		Use: "drift", Short: "Compare balances with the journal by the database's own view, and the copies in KV with the ledger", Args: cobra.NoArgs,
+		Long: "Compare balances with the journal by the database's own view, and every copy of a balance in KV with the ledger. A copy of a balance that changed within the contract's " +
+			"bound is on its way, and no drift. Nothing is changed: the reconciler repairs copies, `cogctl reconcile run` at once. Exit 1: something differs; 4: KV could not be seen.",
+		Example: "  cogctl ledger drift\n  cogctl ledger drift --env production -o json\n  cogctl ledger drift --no-kv",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := runLedgerDrift(cmd.Context(), d, noKV)
+			if err != nil {
+				return err
+			}
+			if err := d.Term.Print(term.Report{Schema: "cogctl/ledger.drift/v1", Data: r, Blocks: driftBlocks(r)}); err != nil {
+				return err
+			}
+			return r.err()
+		},
+	}
+	cmd.Flags().BoolVar(&noKV, "no-kv", false, "the database alone")
+	return cmd
+}
+
+func runLedgerDrift(ctx context.Context, d *Deps, noKV bool) (*driftResult, error) {
+	conn, shown, err := d.ledgerSession(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	progress := d.Term.Progress("ledger  comparing balances with the journal")
+	defer progress.Stop()
+	r := &driftResult{Database: shown, Copies: []copies.Difference{}, OnWay: []copies.Difference{}, kinds: map[string]int{}}
+	if r.Books, err = ledger.New(conn).Drift(ctx, mostDrift); err != nil {
+		return nil, err
+	}
+	if r.Books == nil {
+		r.Books = []ledger.Difference{}
+	}
+	if r.KV.Asked = !noKV; r.KV.Asked {
+		progress.Set("ledger  comparing the copies in KV", 0, 0)
+		if err := r.compareKV(ctx, d, conn); err != nil {
+			return nil, err
+		}
+	}
+	r.Verdict = r.verdict()
+	return r, nil
+}
+
+// compareKV reads KV before the ledger: what changes in between is young, and so on its way.
+func (r *driftResult) compareKV(ctx context.Context, d *Deps, conn *pgx.Conn) error {
+	kv, err := d.balanceCopies(ctx)
+	var held map[string]string
+	if err == nil {
+		r.KV.Namespace, r.KV.GraceS = kv.title, int(kv.grace/time.Second)
+		held, err = kv.all(ctx)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		r.KV.Why, r.KV.hint = err.Error(), fault.HintOf(err)
+		return nil
+	}
+	r.KV.Seen = true
+	err = ledger.New(conn).EachBalance(ctx, func(b ledger.Balance) {
+		var text *string
+		key := copies.Prefix + b.Account
+		if value, ok := held[key]; ok {
+			text = &value
+		}
+		delete(held, key)
+		r.KV.Compared++
+		if diff := copies.Compare(b, text, d.Now(), kv.grace); diff != nil {
+			r.add(*diff)
+		}
+	})
+	for _, key := range sortedKeys(held) {
+		r.add(copies.OfNobody(key, held[key]))
+	}
+	return err
+}
+
+func (r *driftResult) add(diff copies.Difference) {
+	list := &r.Copies
+	if diff.OnWay {
+		list = &r.OnWay
+	} else {
+		r.kinds[string(diff.Kind)]++
+	}
+	if len(*list) >= mostDrift {
+		r.Unlisted++
+		return
+	}
+	*list = append(*list, diff)
+}
+
+func (r *driftResult) verdict() string {
+	switch {
+	case len(r.Books)+len(r.Copies) > 0:
+		return string(term.Fail)
+	case r.KV.Asked && !r.KV.Seen:
+		return string(term.Inconclusive)
+	}
+	return string(term.Pass)
+}
+
+func (r *driftResult) err() error {
+	switch term.Verdict(r.Verdict) {
+	case term.Fail:
+		return fault.Drift
+	case term.Inconclusive:
+		return fault.Inconclusive
+	}
+	return nil
+}
+
+func driftBlocks(r *driftResult) []term.Block {
+	blocks := []term.Block{term.Headline(term.Pass, r.Database+": every balance equals its journal, by the database's own view")}
+	if len(r.Books) > 0 {
+		rows := term.Rows{Columns: []string{"difference, in micro-credits"}}
+		for _, b := range r.Books {
+			rows.Rows = append(rows.Rows, term.Row(b.String()))
+		}
+		blocks = []term.Block{term.Headline(term.Fail, counted(len(r.Books), "difference")+" between balances and journal in "+r.Database), rows,
+			term.Hint("the journal is right: keep this report, then cogctl ledger verify says more")}
+	}
+	return append(blocks, kvBlocks(r)...)
+}
+
+func kvBlocks(r *driftResult) []term.Block {
+	switch {
+	case !r.KV.Asked:
+		return nil
+	case !r.KV.Seen:
+		return []term.Block{term.Headline(term.Inconclusive, "the copies in KV were not seen: "+r.KV.Why), term.Hint(r.KV.hint)}
+	}
+	var blocks []term.Block
+	if len(r.Copies) == 0 {
+		blocks = append(blocks, term.Headline(term.Pass, fmt.Sprintf("KV %s: all of %s compared say what the ledger says", r.KV.Namespace, counted(r.KV.Compared, "balance"))))
+	} else {
+		var parts []string
+		for _, kind := range sortedKeys(r.kinds) {
+			parts = append(parts, fmt.Sprintf("%d %s", r.kinds[kind], kind))
+		}
+		rows := term.Rows{Columns: []string{"key", "what", "kv says", "ledger says, in micro-credits"}}
+		for _, c := range r.Copies {
+			rows.Rows = append(rows.Rows, term.Row(c.Key, string(c.Kind), c.Says, c.Ledger))
+		}
+		blocks = append(blocks, term.Headline(term.Fail, "KV "+r.KV.Namespace+" differs from the ledger: "+strings.Join(parts, ", ")), rows,
+			term.Hint("the ledger is right: cogctl reconcile run makes the copies good, cogctl reconcile status says why they were wrong"))
+	}
+	if n := len(r.OnWay); n > 0 {
+		blocks = append(blocks, term.Line{term.DimText(fmt.Sprintf("%s changed within %d s: their copies may be on their way", counted(n, "balance"), r.KV.GraceS))})
+	}
+	if r.Unlisted > 0 {
+		blocks = append(blocks, term.Line{term.DimText(fmt.Sprintf("and %d more that are not listed", r.Unlisted))})
+	}
+	return blocks
+}
+
+// kvCopies is where the copies of balances are.
+type kvCopies struct {
+	api       *cfapi.Client
+	namespace string
+	title     string
+	grace     time.Duration // how long after a write the contract lets the two differ
+}
+
+func (d *Deps) balanceCopies(ctx context.Context) (*kvCopies, error) {
+	t, err := d.Target(ctx, d.Env)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range sortedKeys(t.Contract.Flow) {
+		flow := t.Contract.Flow[name]
+		if flow.Kind != contract.FlowAgree {
+			continue
+		}
+		title := t.Contract.Stores[flow.Store].Name
+		ns, err := t.API.NamespaceByTitle(ctx, title)
+		if err != nil {
+			return nil, err
+		}
+		return &kvCopies{t.API, ns.ID, title, time.Duration(flow.MaxS) * time.Second}, nil
+	}
+	return nil, fault.New(fault.NotFound, "the contract has no store that agrees with the ledger")
+}
+
+// all reads every copy.
+func (k *kvCopies) all(ctx context.Context) (map[string]string, error) {
+	held := map[string]string{}
+	err := k.api.KVKeys(ctx, k.namespace, copies.Prefix, func(keys []string) error {
+		values, err := k.api.KVGetMany(ctx, k.namespace, keys)
+		for key, value := range values {
+			held[key] = value
+		}
+		return err
+	})
+	return held, err
+}
