@@ -107,12 +107,12 @@ func (s *stage) callJSON(ctx context.Context, method, path string, v any) error 
 	return err
 }
 
-// deploy uploads a one-file Worker and gives it a hostname of the zone.
-func (s *stage) deploy(ctx context.Context, name, code string) (host string, err error) {
+// deploy uploads a one-file Worker with these bindings, each as JSON, and gives it a hostname of the zone.
+func (s *stage) deploy(ctx context.Context, name, code string, bindings ...string) (host string, err error) {
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
 	for _, part := range [][3]string{
-		{"metadata", "application/json", `{"main_module":"worker.js","compatibility_date":"2026-11-01","bindings":[]}`},
+		{"metadata", "application/json", `{"main_module":"worker.js","compatibility_date":"2026-11-01","bindings":[` + strings.Join(bindings, ",") + `]}`},
 		{"worker.js", "application/javascript+module", code},
 	} {
 		p, err := w.CreatePart(textproto.MIMEHeader{
