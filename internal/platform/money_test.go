@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/cognomega/edge/internal/cfapi"
 )
@@ -447,4 +448,56 @@ func TestNothingIsLostWhileTheDatabaseIsAway(t *testing.T) {
 	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 21 {
 		t.Errorf("%d transfers, want 21", n)
 	}
+}
+
+// Defect 2 of the platform before: concurrent calls read, changed and wrote one balance in KV, and lost debits. Here every one counts.
+func TestConcurrentUseIsCountedInFull(t *testing.T) {
+	t.Parallel()
+	m := newMoney(t)
+	ada := m.user("ada@example.test")
+	const callers, each = 10, 10
+	var group errgroup.Group
+	for caller := range callers {
+		group.Go(func() error {
+			for n := range each {
+				path, body, who, want := "/api/billing/usage", `{"tokens_in":1000}`, ada, http.StatusAccepted
+				if n == 0 {
+					path, body, want = "/api/credits/adjust", `{"email":"ada@example.test","delta":2}`, http.StatusOK
+					who = with(m.operator(), "Idempotency-Key", fmt.Sprint("gift-", caller))
+				}
+				if code, err := m.send(path, body, who); err != nil || code != want {
+					return fmt.Errorf("%s: %d %w", path, code, err)
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	m.awaitBalance(ada, callers*2-callers*(each-1)*0.05)
+	if n := one[int64](m, "SELECT count(*) FROM ledger.drift"); n != 0 {
+		t.Errorf("%d lines of drift", n)
+	}
+	var a struct{ Items []any }
+	m.until("the whole feed", func() bool {
+		m.call("GET", "/usage?limit=100", "", ada, &a)
+		return len(a.Items) == callers*(each-1)
+	}, func() string { return fmt.Sprint(len(a.Items)) })
+}
+
+// send posts from any goroutine.
+func (m *money) send(path, body string, with header) (int, error) {
+	req, err := http.NewRequestWithContext(m.t.Context(), http.MethodPost, m.edge+path, strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	for name, value := range with {
+		req.Header.Set(name, value)
+	}
+	res, err := m.http.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return res.StatusCode, res.Body.Close()
 }
