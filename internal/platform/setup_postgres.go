@@ -36,7 +36,7 @@ func findPostgres(ctx context.Context, l Layout) (b localpg.Binaries, version st
 }
 
 func prepareVector(ctx context.Context, l Layout, r SetupReport, step SetupStep, binaries localpg.Binaries) error {
-	b := pgvector.Builder{Native: binaries.Dir(), Cache: l.Cache, Again: r.Again, Now: time.Now, Mirror: pgvector.Mirror}
+	b := pgvector.Builder{Native: binaries.Dir(), Cache: l.Cache, Again: r.Again, Now: time.Now}
 	err := b.Wanting()
 	start := time.Now()
 	switch {

@@ -32,6 +32,11 @@ const (
 type sources struct{ pgvector, headers string }
 
 func (d debian) fetch(ctx context.Context) (s sources, err error) {
+	if d.mirror == "" {
+		if d.mirror, err = machineMirror(ctx); err != nil {
+			return s, err
+		}
+	}
 	if d.keys, err = d.keyring(ctx); err != nil {
 		return s, err
 	}
@@ -53,6 +58,21 @@ func (d debian) fetch(ctx context.Context) (s sources, err error) {
 		return s, err
 	}
 	return s, d.unpack(ctx, headerPackage, s.headers)
+}
+
+// machineMirror is the Debian mirror among the sources of this machine's apt. Every file is checked against the archive's signature.
+func machineMirror(ctx context.Context) (string, error) {
+	cmd := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages")
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fault.New(fault.Unavailable, "ask apt-get for its sources: %w", err)
+	}
+	for uri := range strings.FieldsSeq(string(out)) {
+		if mirror := strings.TrimSuffix(uri, "/"); strings.HasSuffix(mirror, "/debian") {
+			return mirror, nil
+		}
+	}
+	return "", fault.New(fault.NotFound, "no Debian mirror is among the sources of apt-get")
 }
 
 // keyring is Debian's own: there on Debian, and a package elsewhere, which that system's own keys vouch for.

@@ -36,11 +36,8 @@ type Builder struct {
 	Cache  string // where what was built is kept
 	Again  bool   // try again although the last build failed a moment ago
 	Now    func() time.Time
-	Mirror string // a Debian mirror
+	Mirror string // a Debian mirror; empty: the one that this machine's apt uses
 }
-
-// Mirror is where Debian's packages come from; every file is checked against the archive's signature.
-const Mirror = "http://deb.debian.org/debian"
 
 // piece is one of the extension's files, and where the server looks for it.
 type piece struct{ name, dir string }

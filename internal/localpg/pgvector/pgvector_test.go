@@ -89,6 +89,37 @@ func TestItIsBuiltOnceAndInstalledAgainFromWhatWasKept(t *testing.T) {
 	}
 }
 
+func TestTheMirrorIsTheMachinesOwn(t *testing.T) {
+	apt := func(uris string) string {
+		return `[ "$1" = indextargets ] && { printf '` + uris + `'; exit 0; }
+cat "$(echo "$*" | sed 's/.*SourceList=\([^ ]*\).*/\1/')" > "$LIST"
+` + fakeApt
+	}
+	for name, tt := range map[string]struct{ uris, want string }{
+		"Debian's":        {"http://mirror.example/debian-security/\nhttp://mirror.example/debian/\n", " http://mirror.example/debian bookworm main"},
+		"another's alone": {"http://mirror.example/ubuntu\n", ""},
+		"none":            {"", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			list := filepath.Join(t.TempDir(), "list")
+			t.Setenv("LIST", list)
+			tools(t, map[string]string{"apt-get": apt(tt.uris), "dpkg-deb": fakeDpkg, "gcc": fakeGCC})
+			b := builder(t)
+			b.Mirror = ""
+			err := b.Build(t.Context())
+			if tt.want == "" {
+				if err == nil || !strings.Contains(err.Error(), "no Debian mirror is among the sources") {
+					t.Errorf("without a mirror: %v", err)
+				}
+				return
+			}
+			if raw, readErr := os.ReadFile(list); err != nil || readErr != nil || !strings.Contains(string(raw), tt.want) {
+				t.Errorf("%v, %v: the sources are %q", err, readErr, raw)
+			}
+		})
+	}
+}
+
 func TestWithoutToolsNothingIsTried(t *testing.T) {
 	for missing, with := range map[string]map[string]string{
 		"gcc": {"apt-get": "touch tried", "dpkg-deb": ""}, "apt-get": {"gcc": "", "dpkg-deb": ""}, "dpkg-deb": {"gcc": "", "apt-get": "touch tried"},
