@@ -7,9 +7,9 @@ import { compare, type Finding, foreign } from "./decide";
 
 /**
  * What one pass may do. A Worker may make a thousand calls to KV in one invocation, which has two passes: reads take a hundred keys,
- * a list a thousand, a write one.
+ * a list a thousand, a write one. What looking leaves of the calls goes to repairs; some are kept for the feed, and one for the mark.
  */
-export const budget = { changed: 8_000, swept: 8_000, lists: 8, uses: 5_000, repairs: 100 } as const;
+export const budget = { changed: 8_000, swept: 8_000, lists: 8, uses: 5_000, calls: 480, feed: 60 } as const;
 
 /** How far back a pass looks again at what the one before it compared: a write that was on its way then has arrived. */
 const overlapMs = 120_000;
@@ -18,8 +18,9 @@ const overlapMs = 120_000;
  * Compares KV with the ledger and makes it good: all that changed since the last pass, then a part of everything, so that what was
  * changed in KV alone is found too. The ledger is never changed.
  */
-export async function reconcile(kv: KVNamespace, books: LedgerBooks): Promise<Pass> {
+export async function reconcile(namespace: KVNamespace, books: LedgerBooks): Promise<Pass> {
   const started_ms = Date.now();
+  const { kv, left } = counted(namespace);
   const mark = await readMark(kv);
   const since = (mark?.as_of ?? started_ms - 86_400_000) - overlapMs;
   const changed = await books.changedSince(since, budget.changed);
@@ -28,8 +29,8 @@ export async function reconcile(kv: KVNamespace, books: LedgerBooks): Promise<Pa
   const known = [...new Map([...swept.balances, ...changed].map((balance) => [balance.account, balance])).values()];
   const listed = await listEntries(kv, position.kv_cursor);
   const suspects = [...(await compareAll(kv, known)), ...(await strangers(kv, books, listed.names))];
-  const findings = await repairAll(kv, books, suspects);
-  const feed = await showUses(kv, books, position.uses_from_ms);
+  const findings = await repairAll(kv, books, suspects, () => left() - budget.feed);
+  const feed = await showUses(kv, books, position.uses_from_ms, () => left() - 1);
   const complete = changed.length < budget.changed && findings.every(({ repaired }) => repaired);
   const pass: Pass = {
     started_ms,
@@ -47,6 +48,24 @@ export async function reconcile(kv: KVNamespace, books: LedgerBooks): Promise<Pa
     await putMark(kv, nextMark(mark, started_ms));
   }
   return pass;
+}
+
+/** The namespace, and how many calls to it are left of the pass's. */
+function counted(namespace: KVNamespace): { kv: KVNamespace; left: () => number } {
+  let made = 0;
+  const kv = new Proxy(namespace, {
+    get(target, member) {
+      const value: unknown = Reflect.get(target, member);
+      if (typeof value !== "function") {
+        return value;
+      }
+      return (...given: unknown[]) => {
+        made++;
+        return value.apply(target, given);
+      };
+    },
+  });
+  return { kv, left: () => budget.calls - made };
 }
 
 async function compareAll(kv: KVNamespace, balances: readonly Balance[]): Promise<Finding[]> {
@@ -106,7 +125,7 @@ type Repaired = Finding & { readonly repaired: boolean };
  * Makes findings good by what the ledger says now, not by what it said when they were found: the writer works on meanwhile. What
  * agrees by then was no drift.
  */
-async function repairAll(kv: KVNamespace, books: LedgerBooks, suspects: readonly Finding[]): Promise<Repaired[]> {
+async function repairAll(kv: KVNamespace, books: LedgerBooks, suspects: readonly Finding[], left: () => number): Promise<Repaired[]> {
   if (suspects.length === 0) {
     return [];
   }
@@ -128,7 +147,7 @@ async function repairAll(kv: KVNamespace, books: LedgerBooks, suspects: readonly
     // What the account's first use brought meanwhile is no stranger any more.
     return kind === "foreign" && text === null ? [] : (compare(name, balance, text, Date.now()) ?? []);
   });
-  const within = still.slice(0, budget.repairs);
+  const within = still.slice(0, Math.max(0, left()));
   const done = await Promise.allSettled(within.map((finding) => repair(kv, finding)));
   return still.map((finding, i) => ({ ...finding, repaired: done[i]?.status === "fulfilled" }));
 }
@@ -142,7 +161,12 @@ function repair(kv: KVNamespace, { key: name, after }: Finding): Promise<void> {
  * Shows in the feed what the journal has and the feed lacks, from where the last pass stopped. After a burst it goes on for as many
  * passes as it takes; a use that is not yet shown again is where the next pass begins.
  */
-async function showUses(kv: KVNamespace, books: LedgerBooks, since: number): Promise<{ uses: number; shown: number; next: number | null }> {
+async function showUses(
+  kv: KVNamespace,
+  books: LedgerBooks,
+  since: number,
+  left: () => number,
+): Promise<{ uses: number; shown: number; next: number | null }> {
   const { uses, last_ms } = await books.usesSince(since, budget.uses);
   const entries = uses.flatMap((use) => feedEntry(use, Date.now()) ?? []);
   const held = await readMany(
@@ -150,7 +174,7 @@ async function showUses(kv: KVNamespace, books: LedgerBooks, since: number): Pro
     entries.map(({ name }) => name),
   );
   const lacking = entries.filter(({ name, value }) => held.get(name) !== value);
-  const within = lacking.slice(0, budget.repairs);
+  const within = lacking.slice(0, Math.max(0, left()));
   const done = await Promise.allSettled(within.map((entry) => putFeedEntry(kv, entry)));
   const shown = done.filter(({ status }) => status === "fulfilled").length;
   const next = shown < lacking.length ? since : uses.length < budget.uses ? null : last_ms;

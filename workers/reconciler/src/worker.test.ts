@@ -166,21 +166,47 @@ describe("a pass", () => {
     expect(await kv.get(balanceKey("new@x.test"))).not.toBeNull();
   });
 
-  it("leaves its mark only when all that changed was made good, and goes on where its budget ended", async () => {
+  it("leaves its mark only when all that changed was made good, and goes on where its calls ended", async () => {
     const books = new Memory();
-    for (let i = 0; i < budget.repairs + 20; i++) {
+    const accounts = 450;
+    for (let i = 0; i < accounts; i++) {
       books.set(balance(`n${i}@x.test`, 1, i));
     }
     const first = await reconcile(kv, books);
-    expect([first.findings.length, first.findings.filter(({ repaired }) => repaired).length, first.complete]).toEqual([
-      budget.repairs + 20,
-      budget.repairs,
-      false,
-    ]);
+    const repaired = first.findings.filter((finding) => finding.repaired).length;
+    expect(repaired).toBeGreaterThan(300);
+    expect([first.findings.length, first.complete]).toEqual([accounts, repaired === accounts]);
+    expect(first.complete).toBe(false);
     expect(await readMark(kv)).toBeUndefined();
     const second = await reconcile(kv, books);
-    expect([second.findings.length, second.complete]).toEqual([20, true]);
+    expect([second.findings.length, second.complete]).toEqual([accounts - repaired, true]);
     expect(await readMark(kv)).toMatchObject({ as_of: second.started_ms, steady_since: second.started_ms });
+  });
+
+  it("makes no more calls than a pass may, whatever there is to do", async () => {
+    const books = new Memory();
+    for (let i = 0; i < 1_200; i++) {
+      books.set(balance(`m${i}@x.test`, 1, i));
+    }
+    books.uses = Array.from({ length: 700 }, (_, i) => ({
+      id: `0192f0c1-2f3a-7abc-8def-${String(i).padStart(12, "0")}`,
+      account: "ada@x.test",
+      amount: 50,
+      at_ms: Date.now() - i,
+      meta: { route: "/r", tokens_in: 1, tokens_out: 0 },
+      recorded_ms: Date.now() - i,
+    }));
+    let calls = 0;
+    const counting = new Proxy(kv, {
+      get(target, member) {
+        const value: unknown = Reflect.get(target, member);
+        return typeof value === "function" ? (...given: unknown[]) => ++calls && value.apply(target, given) : value;
+      },
+    });
+    const { uses_shown } = await reconcile(counting, books);
+    expect(calls).toBeLessThanOrEqual(budget.calls);
+    expect(calls).toBeGreaterThan(budget.calls - 10);
+    expect(uses_shown).toBeGreaterThan(40);
   });
 
   it("shows uses that the feed lacks, and changes none that it has", async () => {
