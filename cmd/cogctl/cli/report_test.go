@@ -56,8 +56,13 @@ func TestReport(t *testing.T) {
 	if c := checks["slo-later"]; c["state"] != "not looked" {
 		t.Errorf("what cannot be measured yet is not required: %v", c)
 	}
-	if gates := doc["gates"].([]any); len(gates) != 1 || gates[0].(map[string]any)["verdict"] != "pass" || gates[0].(map[string]any)["name"] != "phase0" {
-		t.Errorf("gates: %v", gates)
+	gates := map[any]any{}
+	for _, g := range doc["gates"].([]any) {
+		gates[g.(map[string]any)["name"]] = g.(map[string]any)["verdict"]
+	}
+	// No Worker of the money path runs in this account, so nothing of it is proven here.
+	if want := map[any]any{"phase0": "pass", "phase1": "inconclusive"}; !maps.Equal(gates, want) {
+		t.Errorf("gates: %v, not %v", gates, want)
 	}
 	if doc["drift"].(map[string]any)["verdict"] != "fail" || doc["todo"].(map[string]any)["command"] != "cogctl preview --refresh --env production" {
 		t.Errorf("%v", doc["todo"])
