@@ -150,7 +150,7 @@ func TestRateLimitAndAnalytics(t *testing.T) {
 func TestRefusesBindingsItDoesNotHave(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	for kind, says := range map[string]string{"vectorize": "vectorize", "durable_object_namespace": "not currently configured", "hyperdrive": "no Hyperdrive configuration", "ratelimit": "needs a limit", "text_blob": "was not uploaded"} {
+	for kind, says := range map[string]string{"vectorize": "vectorize", "durable_object_namespace": "not currently configured", "ratelimit": "needs a limit", "text_blob": "was not uploaded"} {
 		_, err := b.try(upload{name: "app", js: `export default {}`, bindings: []store.Binding{{Name: "X", Type: kind, ClassName: "C"}}})
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", kind, err)

@@ -154,7 +154,7 @@ func (c *conf) hyperdrive(b store.Binding) (string, error) {
 	var h store.Hyperdrive
 	err := c.env.store.View(func(tx *store.Tx) error { return tx.Get(store.Hyperdrives, b.ID, &h) })
 	if errors.Is(err, fault.NotFound) {
-		return "", fault.New(fault.Invalid, "binding %q: there is no Hyperdrive configuration %q", b.Name, b.ID)
+		return c.noDatabase(b.ID), nil
 	}
 	if err != nil {
 		return "", err
@@ -173,4 +173,13 @@ func (c *conf) hyperdrive(b store.Binding) (string, error) {
 	})
 	return fields("designator", quote(name), "database", quote(h.Origin.Database), "user", quote(pool.user),
 		"password", quote(pool.password), "scheme", `"postgresql"`), nil
+}
+
+// noDatabase designates a configuration that was deleted under a script that is bound to it. The API refuses a new binding to it;
+// a script that has one serves on without its database, and must not keep any other script from being deployed.
+func (c *conf) noDatabase(id string) string {
+	name := c.service(prefix+"hyperdrive/"+id, "external", func() string {
+		return fields("address", quote("unix:"+c.env.paths.endpoint("hyperdrive", id, "deleted")), "tcp", "()")
+	})
+	return fields("designator", quote(name), "database", `"deleted"`, "user", `"hyperdrive"`, "password", `""`, "scheme", `"postgresql"`)
 }

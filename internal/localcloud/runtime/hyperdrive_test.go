@@ -69,3 +69,26 @@ export default { async fetch(request, env) {
 	eventually(t, "the changed configuration is used without a deployment", func() bool { b.want("app", "/", "1 default"); return f2.Count("show") > 0 })
 	b.want("app", "/env", `[false,true,5432,"db"]`)
 }
+
+// TestADeletedDatabaseStopsNobodyElse deletes a configuration under a script that is bound to it: what asks the database fails, the
+// rest of that script and every other script serve on, and both can be deployed.
+func TestADeletedDatabaseStopsNobodyElse(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.put(store.Hyperdrives, "hd1", store.Hyperdrive{ID: "hd1", Name: "main", Origin: store.HyperdriveOrigin{Scheme: "postgres", Host: "127.0.0.1", Port: 1, Database: "db", User: "app", Password: "real"}})
+	app := upload{name: "app", bindings: []store.Binding{{Name: "HD", Type: "hyperdrive", ID: "hd1"}}, js: pgClient + `
+export default { async fetch(request, env) {
+  if (new URL(request.url).pathname === "/db") return new Response(await query(env.HD, "show").catch(() => "no database"));
+  return new Response("here");
+} };`}
+	b.deploy(app)
+	if err := b.store.Update(func(tx *store.Tx) error { return tx.Delete(store.Hyperdrives, "hd1") }); err != nil {
+		t.Fatal(err)
+	}
+	b.deploy(upload{name: "other", js: `export default { fetch() { return new Response("beside") } }`})
+	b.want("other", "/", "beside")
+	b.want("app", "/", "here")
+	b.want("app", "/db", "no database")
+	b.deploy(app)
+	b.want("app", "/", "here")
+}
