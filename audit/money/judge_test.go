@@ -125,6 +125,7 @@ func goodOffPath() OffPathEvidence {
 	for range 200 {
 		e.Normal, e.Stopped = append(e.Normal, 10_000), append(e.Stopped, 13_000)
 	}
+	e.Before = 100
 	e.Accepted = Books{Events: 400, Micro: 20_000, IDs: digest(nil)}
 	e.Ledger = e.Accepted
 	return e
@@ -140,7 +141,22 @@ func TestAnOutageIsJudgedByItsLatenciesAndBooks(t *testing.T) {
 		"a tenth of them waits":   {func(e *OffPathEvidence) { slow(e.Stopped[:20], 60_000) }, "pass"},
 		"more than a tenth waits": {func(e *OffPathEvidence) { slow(e.Stopped[:21], 60_000) }, "fail usage_waits"},
 		"just beyond":             {func(e *OffPathEvidence) { slow(e.Stopped, 13_001) }, "fail usage_waits"},
-		"one was lost":            {func(e *OffPathEvidence) { e.Ledger.Events-- }, "fail usage_not_exact"},
+		"a machine that slows down": {func(e *OffPathEvidence) {
+			slow(e.Normal[100:], 12_000)
+			slow(e.Stopped, 15_601)
+		}, "fail usage_waits"},
+		"as slow as half of normal": {func(e *OffPathEvidence) {
+			slow(e.Normal[:e.Before], 12_000)
+			slow(e.Normal[:30], 9_000)
+			slow(e.Normal[115:], 9_000)
+			slow(e.Stopped, 15_600)
+		}, "pass"},
+		"a few slow ones before": {func(e *OffPathEvidence) {
+			slow(e.Normal[:19], 12_000)
+			slow(e.Stopped, 15_600)
+		}, "inconclusive"},
+		"more before than there are": {func(e *OffPathEvidence) { e.Before = 201 }, "misfit"},
+		"one was lost":               {func(e *OffPathEvidence) { e.Ledger.Events-- }, "fail usage_not_exact"},
 		"one was refused": {func(e *OffPathEvidence) {
 			e.Accepted.Events--
 			e.Ledger = e.Accepted
