@@ -169,6 +169,9 @@ func (c *Cloud) zones() []Zone {
 
 // Wait returns when ctx ends, somebody asked over the control port to stop, or a listener broke.
 func (c *Cloud) Wait(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go giveBack(ctx)
 	select {
 	case <-ctx.Done():
 		return nil
