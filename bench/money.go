@@ -24,7 +24,7 @@ const (
 	usageQueue    = "cognomega-usage-events"
 
 	batchEvents  = 100
-	batchesRound = 40
+	batchesRound = 100
 )
 
 // credits compares the Worker's CPU of a balance through the gateway and billing-svc with that of a bare Worker that reads it from KV.
@@ -205,7 +205,7 @@ func postThrough(ctx context.Context, s *stage, db *pgx.Conn, queue string) (flo
 		select {
 		case <-ctx.Done():
 			return 0, ctx.Err()
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	return 0, fault.New(fault.Unavailable, "the writer did not post the burst within a minute")

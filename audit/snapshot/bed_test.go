@@ -2,7 +2,6 @@ package snapshot_test
 
 import (
 	"encoding/json"
-	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -48,6 +47,8 @@ func newBed(t *testing.T) *bed {
 	b.id("orchestrator", "POST", "/storage/kv/namespaces", object{"title": "cognomega-orchestrator"})
 	b.id("usage", "POST", "/queues", object{"queue_name": "cognomega-usage-events"})
 	b.id("usage-dlq", "POST", "/queues", object{"queue_name": "cognomega-usage-events-dlq"})
+	b.id("usage-balances", "POST", "/queues", object{"queue_name": "cognomega-usage-balances"})
+	b.id("usage-feed", "POST", "/queues", object{"queue_name": "cognomega-usage-feed"})
 	b.id("ledger", "POST", "/hyperdrive/configs", object{"name": "cognomega-neon", "caching": object{"disabled": true}, "origin": object{
 		"scheme": "postgres", "host": "ledger.example.test", "port": 5432, "database": "ledger", "user": "edge", "password": plantedPassword,
 	}})
@@ -112,16 +113,23 @@ func (b *bed) deployMoney() {
 	}
 	b.upload("billing-svc", nil, db, copies)
 	b.upload("usage-svc", nil, copies, queue("USAGE", "cognomega-usage-events"))
-	b.upload("usage-writer", func(u *cfapi.ScriptUpload) { u.CompatibilityFlags = []string{"queue_consumer_no_wait_for_wait_until"} }, db, copies, queue("DEAD_USAGE", "cognomega-usage-events-dlq"))
+	b.upload("usage-writer", func(u *cfapi.ScriptUpload) { u.CompatibilityFlags = []string{"queue_consumer_no_wait_for_wait_until"} }, db, copies, queue("DEAD_USAGE", "cognomega-usage-events-dlq"),
+		queue("SHOW_BALANCES", "cognomega-usage-balances"), queue("SHOW_USES", "cognomega-usage-feed"))
 	b.upload("reconciler", nil, db, copies, queue("USAGE", "cognomega-usage-events"))
 	b.account("PUT", "/workers/scripts/reconciler/schedules", []object{{"cron": "* * * * *"}})
-	settings := object{"batch_size": 100, "max_retries": 100, "max_wait_time_ms": 1000, "retry_delay": 2, "max_concurrency": 1}
-	b.id("consumer-usage", "POST", "/queues/"+b.ids["usage"]+"/consumers", object{
-		"type": "worker", "script_name": "usage-writer", "dead_letter_queue": "cognomega-usage-events-dlq", "settings": settings,
-	})
-	dead := maps.Clone(settings)
-	dead["retry_delay"] = 60
-	b.id("consumer-dlq", "POST", "/queues/"+b.ids["usage-dlq"]+"/consumers", object{"type": "worker", "script_name": "usage-writer", "settings": dead})
+	consumer := func(queue, dead string, batch, retries, delay, concurrency int) {
+		how := object{"type": "worker", "script_name": "usage-writer", "settings": object{
+			"batch_size": batch, "max_retries": retries, "max_wait_time_ms": 1000, "retry_delay": delay, "max_concurrency": concurrency,
+		}}
+		if dead != "" {
+			how["dead_letter_queue"] = dead
+		}
+		b.id("consumer-"+queue, "POST", "/queues/"+b.ids[queue]+"/consumers", how)
+	}
+	consumer("usage", "cognomega-usage-events-dlq", 100, 100, 2, 4)
+	consumer("usage-dlq", "", 100, 100, 60, 1)
+	consumer("usage-balances", "", 100, 100, 1, 1)
+	consumer("usage-feed", "", 8, 10, 5, 2)
 }
 
 func text(name, value string) cfapi.Binding {

@@ -113,7 +113,7 @@ func TestDriftFromTheContract(t *testing.T) {
 			b.account("PATCH", "/queues/"+b.ids["usage"], object{"settings": object{"delivery_paused": true}})
 		}, []string{"changed queues.cognomega-usage-events.delivery_paused: false, true"}},
 		"a consumer nobody declared": {func(b *bed) {
-			b.account("DELETE", "/queues/"+b.ids["usage-dlq"]+"/consumers/"+b.ids["consumer-dlq"], nil)
+			b.account("DELETE", "/queues/"+b.ids["usage-dlq"]+"/consumers/"+b.ids["consumer-usage-dlq"], nil)
 			b.account("POST", "/queues/"+b.ids["usage-dlq"]+"/consumers", object{"type": "http_pull"})
 		}, []string{"added queues.cognomega-usage-events-dlq.consumers.http_pull", "removed queues.cognomega-usage-events-dlq.consumers.usage-writer"}},
 		"a Worker nobody declared": {func(b *bed) { b.upload("stray", nil) }, []string{"added workers.stray"}},

@@ -42,9 +42,10 @@ func (r *Runtime) consume(ctx context.Context, job consumerJob, left chan<- stru
 		batches.Add(1)
 		go func() {
 			defer batches.Done()
-			defer func() { <-slots }()
 			defer lease.Release()
-			r.deliver(hard, job, lease, batch)
+			result := r.deliver(hard, job, lease, batch)
+			<-slots // the next batch is taken in the commit that settles this one
+			r.settle(job, batch, result)
 		}()
 	}
 }
@@ -107,15 +108,13 @@ func (r *Runtime) leaseBatch(ctx context.Context, job consumerJob) ([]store.Leas
 	return batch, lease, nil
 }
 
-// deliver hands a batch to the consumer and settles each message by what came of it.
-func (r *Runtime) deliver(ctx context.Context, job consumerJob, lease *Lease, batch []store.Leased) {
+// deliver hands a batch to the consumer.
+func (r *Runtime) deliver(ctx context.Context, job consumerJob, lease *Lease, batch []store.Leased) queueResult {
 	ctx, cancel := context.WithTimeout(ctx, consumerWall)
 	defer cancel()
 	e := event{Type: "queue", Script: job.consumer.Script, Queue: job.queue.Name}
 	for _, m := range batch {
-		e.Messages = append(e.Messages, eventMessage{
-			ID: m.ID, Timestamp: m.Sent.UnixMilli(), Attempts: m.Attempts, ContentType: m.ContentType, Body: m.Body,
-		})
+		e.Messages = append(e.Messages, newEventMessage(m))
 	}
 	began := time.Now()
 	var result queueResult
@@ -124,15 +123,20 @@ func (r *Runtime) deliver(ctx context.Context, job consumerJob, lease *Lease, ba
 		result = queueResult{Outcome: "canceled"}
 	}
 	r.record(lease, job.consumer.Script, began, result.Outcome)
-	err := r.cfg.Store.Queues().Settle(job.queue.ID, settle(job, batch, result))
+	return result
+}
+
+// settle makes lasting what the consumer decided.
+func (r *Runtime) settle(job consumerJob, batch []store.Leased, result queueResult) {
+	err := r.cfg.Store.Queues().Settle(job.queue.ID, settlement(job, batch, result))
 	if err != nil && !errors.Is(err, fault.NotFound) { // not found: the queue was purged meanwhile
 		r.cfg.Log.Error("queue batch not settled", "queue", job.queue.Name, "err", err)
 	}
 }
 
-// settle decides each message: what was acknowledged goes, what failed returns after the retry delay, or, when it has had
+// settlement decides each message: what was acknowledged goes, what failed returns after the retry delay, or, when it has had
 // all its retries, goes to the dead letter queue. An exception fails only what was not acknowledged before it.
-func settle(job consumerJob, batch []store.Leased, result queueResult) store.Settlement {
+func settlement(job consumerJob, batch []store.Leased, result queueResult) store.Settlement {
 	acked := map[string]bool{}
 	for _, id := range result.ExplicitAcks {
 		acked[id] = true

@@ -26,11 +26,22 @@ type event struct {
 }
 
 type eventMessage struct {
-	ID          string `json:"id"`
-	Timestamp   int64  `json:"timestamp"`
-	Attempts    int    `json:"attempts"`
-	ContentType string `json:"contentType"`
-	Body        []byte `json:"body"` // base64 in JSON
+	ID          string          `json:"id"`
+	Timestamp   int64           `json:"timestamp"`
+	Attempts    int             `json:"attempts"`
+	ContentType string          `json:"contentType"`
+	Body        []byte          `json:"body,omitempty"`  // base64 in JSON
+	Value       json.RawMessage `json:"value,omitempty"` // instead of Body: most bodies are JSON, which the event can hold as it is
+}
+
+func newEventMessage(m store.Leased) eventMessage {
+	e := eventMessage{ID: m.ID, Timestamp: m.Sent.UnixMilli(), Attempts: m.Attempts, ContentType: m.ContentType}
+	if m.ContentType == "json" && json.Valid(m.Body) {
+		e.Value = m.Body
+	} else {
+		e.Body = m.Body
+	}
+	return e
 }
 
 // queueResult is what a queue handler's run came to.

@@ -153,6 +153,14 @@ export const PRICES = {
 
 /** Every queue, and how its messages are taken. */
 export const QUEUES = {
+  "usage-balances": {
+    "name": "cognomega-usage-balances",
+    "consumer": "usage-writer",
+    "deadLetter": null,
+    "batch": 100,
+    "retries": 100,
+    "retryDelay": 1
+  },
   "usage-events": {
     "name": "cognomega-usage-events",
     "consumer": "usage-writer",
@@ -168,6 +176,14 @@ export const QUEUES = {
     "batch": 100,
     "retries": 100,
     "retryDelay": 60
+  },
+  "usage-feed": {
+    "name": "cognomega-usage-feed",
+    "consumer": "usage-writer",
+    "deadLetter": null,
+    "batch": 8,
+    "retries": 10,
+    "retryDelay": 5
   }
 } as const;
 
@@ -721,6 +737,14 @@ export const BINDINGS = {
     },
     "KV_BILLING": {
       "kind": "kv",
+      "optional": false
+    },
+    "SHOW_BALANCES": {
+      "kind": "queue",
+      "optional": false
+    },
+    "SHOW_USES": {
+      "kind": "queue",
       "optional": false
     }
   }

@@ -8,4 +8,8 @@ export interface Env {
   readonly DEAD_USAGE: Queue;
   /** Balances and feeds as they are read. */
   readonly KV_BILLING: KVNamespace;
+  /** What accounts have after a batch, on its way to KV. */
+  readonly SHOW_BALANCES: Queue;
+  /** What a batch brought, on its way to the feeds in KV. */
+  readonly SHOW_USES: Queue;
 }

@@ -4,24 +4,14 @@ import type { Balance } from "../../shared/src/money/balance";
 export const gapMs = 1_000;
 const maxAccounts = 10_000;
 
-/**
- * Lets each account's balance through once a second; of those that come faster, the newest waits for the next batch. It is memory of
- * one isolate: what is lost with it, the reconciler finds.
- */
+/** Lets each account's balance through once a second. It is memory of one isolate: without it, KV itself refuses what is too soon. */
 export class Pace {
   private readonly written = new Map<string, number>();
-  private readonly waiting = new Map<string, Balance>();
 
-  /** The balances that may be written now: of these and of those that wait. */
-  admit(balances: readonly Balance[], nowMs: number): Balance[] {
-    for (const balance of balances) {
-      if ((this.waiting.get(balance.account)?.version ?? -1) < balance.version) {
-        this.waiting.set(balance.account, balance);
-      }
-    }
-    const due = [...this.waiting.values()].filter(({ account }) => nowMs - (this.written.get(account) ?? 0) >= gapMs);
+  /** Those of these balances that may be written now, as many as may be. */
+  admit(balances: readonly Balance[], nowMs: number, most: number): Balance[] {
+    const due = balances.filter(({ account }) => nowMs - (this.written.get(account) ?? 0) >= gapMs).slice(0, most);
     for (const { account } of due) {
-      this.waiting.delete(account);
       this.written.delete(account);
       this.written.set(account, nowMs);
     }
@@ -29,19 +19,12 @@ export class Pace {
     return due;
   }
 
-  /** How many balances wait. */
-  get held(): number {
-    return this.waiting.size;
-  }
-
   private forget(): void {
-    for (const memory of [this.written, this.waiting]) {
-      for (const account of memory.keys()) {
-        if (memory.size <= maxAccounts) {
-          break;
-        }
-        memory.delete(account);
+    for (const account of this.written.keys()) {
+      if (this.written.size <= maxAccounts) {
+        break;
       }
+      this.written.delete(account);
     }
   }
 }

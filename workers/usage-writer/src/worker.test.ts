@@ -2,13 +2,14 @@ import { createExecutionContext, createMessageBatch, env, getQueueResult } from 
 import { describe, expect, it } from "vitest";
 
 import { BadData, type Database, DatabaseAway } from "../../shared/src/database";
-import type { Balance } from "../../shared/src/money/balance";
+import { type Balance, balanceKey, parseBalance, stored } from "../../shared/src/money/balance";
 import { Ledger } from "../../shared/src/money/ledger";
-import type { UsageEvent } from "../../shared/src/money/usage";
+import { feedPrefix, type UsageEvent } from "../../shared/src/money/usage";
 import { describeEveryWorker } from "../../shared/src/testing/every-worker";
 import { asJson } from "./deadletters";
 import type { Env } from "./env.gen";
 import { Pace } from "./pace";
+import { inMessages } from "./show";
 import { fateOf, isNewer, retryDelay, sortForFeed } from "./sort";
 import worker from "./worker";
 
@@ -142,26 +143,97 @@ describe("a dead letter", () => {
 
 describe("the pace of balances", () => {
   const balance = (account: string, version: number): Balance => ({ account, version, balance: 0, held: 0, overage: 0, updated_at_ms: 0 });
-  const admitted = (pace: Pace, balances: Balance[], now: number) =>
-    pace.admit(balances, now).map(({ account, version }) => `${account}${version}`);
+  const admitted = (pace: Pace, balances: Balance[], now: number, most = 100) =>
+    pace.admit(balances, now, most).map(({ account, version }) => `${account}${version}`);
 
-  it("is one a second for each account; the newest of those that wait comes next, and no older one ever", () => {
+  it("is one a second for each account, and no more at once than may be", () => {
     const pace = new Pace();
-    expect(admitted(pace, [balance("a", 1), balance("b", 1)], 1000)).toEqual(["a1", "b1"]);
-    expect(admitted(pace, [balance("a", 3)], 1500)).toEqual([]);
-    expect(admitted(pace, [balance("a", 2)], 1600)).toEqual([]);
-    expect(pace.held).toBe(1);
-    expect(admitted(pace, [balance("c", 1)], 2000)).toEqual(["a3", "c1"]);
-    expect(admitted(pace, [], 9000)).toEqual([]);
+    expect(admitted(pace, [balance("a", 1), balance("b", 1), balance("c", 1)], 1000, 2)).toEqual(["a1", "b1"]);
+    expect(admitted(pace, [balance("a", 2), balance("c", 1)], 1999)).toEqual(["c1"]);
+    expect(admitted(pace, [balance("a", 3), balance("c", 2)], 2000)).toEqual(["a3"]);
   });
 
   it("has a bounded memory", () => {
     const pace = new Pace();
     for (let i = 0; i < 10_001; i++) {
-      pace.admit([balance(`n${i}-`, 1), balance(`n${i}-`, 2)], 1000);
+      pace.admit([balance(`n${i}-`, 1)], 1000, 1);
     }
-    expect(pace.held).toBeLessThanOrEqual(10_000);
-    expect(pace.admit([balance("n10000-", 3)], 1500)).toEqual([]);
-    expect(pace.admit([balance("n0-", 3)], 1500)).toHaveLength(1); // forgotten: nothing worse than a write too many
+    expect(pace.admit([balance("n10000-", 3)], 1500, 1)).toEqual([]);
+    expect(pace.admit([balance("n0-", 3)], 1500, 1)).toHaveLength(1); // forgotten: nothing worse than a write too many
+  });
+});
+
+describe("showing what the ledger has taken", () => {
+  const balance = (account: string, version: number): Balance => ({
+    account,
+    version,
+    balance: version * 1_000_000,
+    held: 0,
+    overage: 0,
+    updated_at_ms: 1_795_000_000_000,
+  });
+  const told = (...balances: unknown[]) => ({ v: 1, balances });
+  const versionOf = async (account: string) => parseBalance(await bound.KV_BILLING.get(balanceKey(account)))?.version;
+
+  it("writes one balance an account, the newest of the batch, and lets the older messages go", async () => {
+    const { explicitAcks, retryMessages } = await deliver("cognomega-usage-balances", [
+      told(balance("eve@show.test", 2), balance("bob@show.test", 1)),
+      told(balance("eve@show.test", 4)),
+      told(balance("eve@show.test", 3)),
+    ]);
+    expect([explicitAcks, retryMessages]).toEqual([["m0", "m1", "m2"], []]);
+    expect([await versionOf("eve@show.test"), await versionOf("bob@show.test")]).toEqual([4, 1]);
+  });
+
+  it("keeps the message of a balance that comes within a second, which is not lost with the isolate", async () => {
+    await deliver("cognomega-usage-balances", [told(balance("soon@show.test", 1))]);
+    const { explicitAcks, retryMessages } = await deliver("cognomega-usage-balances", [
+      told(balance("soon@show.test", 2)),
+      told(balance("soon@show.test", 3)),
+    ]);
+    expect([explicitAcks, retryMessages.map(({ msgId }) => msgId)]).toEqual([["m0"], ["m1"]]);
+    expect(await versionOf("soon@show.test")).toBe(1);
+  });
+
+  it("never writes an older balance over a newer one", async () => {
+    await bound.KV_BILLING.put(balanceKey("late@show.test"), JSON.stringify(stored(balance("late@show.test", 9), 1_795_000_000_000)));
+    const { explicitAcks } = await deliver("cognomega-usage-balances", [told(balance("late@show.test", 8))]);
+    expect(explicitAcks).toEqual(["m0"]);
+    expect(await versionOf("late@show.test")).toBe(9);
+  });
+
+  it("writes every use of a message into its feed, the same bytes when it comes again", async () => {
+    const uses = Array.from({ length: 20 }, (_, n) => event(n, { account: "feed@show.test", at_ms: Date.now() }));
+    for (let times = 0; times < 2; times++) {
+      expect((await deliver("cognomega-usage-feed", [{ v: 1, uses }])).explicitAcks).toEqual(["m0"]);
+      const { keys } = await bound.KV_BILLING.list({ prefix: feedPrefix("feed@show.test") });
+      expect(keys).toHaveLength(20);
+    }
+  });
+
+  it.each(["cognomega-usage-feed", "cognomega-usage-balances"])(
+    "lets what is not ours go, and shows its neighbours (%s)",
+    async (queue) => {
+      const account = `kept@${queue}.test`;
+      const whole = { v: 1, uses: [event(1, { account, at_ms: Date.now() })], balances: [balance(account, 1)] };
+      const broken = { v: 1, uses: [null, { id: 1 }, event(2, { at_ms: "x" })], balances: [null, { account }, { account, version: "1" }] };
+      const { explicitAcks } = await deliver(queue, [null, "text", { v: 2 }, { v: 1, uses: 1, balances: 1 }, broken, whole]);
+      expect(explicitAcks).toHaveLength(6);
+      const { keys } = await bound.KV_BILLING.list({
+        prefix: queue === "cognomega-usage-feed" ? feedPrefix(account) : balanceKey(account),
+      });
+      expect(keys).toHaveLength(1);
+    },
+  );
+
+  it("sends a batch's uses in as few messages as hold them", () => {
+    const note = "x".repeat(2_000);
+    const long = Array.from({ length: 100 }, (_, n) => event(n, { meta: { route: "/r", tokens_in: 1, tokens_out: 0, note } }));
+    const messages = inMessages(long);
+    expect(messages).toHaveLength(2);
+    expect(messages.flat().map(({ id }) => id)).toEqual(long.map(({ id }) => id));
+    expect(inMessages(long.slice(0, 50))).toHaveLength(1);
+    expect(inMessages([])).toEqual([]);
+    expect(inMessages([event(1, { meta: { route: "/r", tokens_in: 1, tokens_out: 0, note: "x".repeat(125_000) } })])).toHaveLength(1);
   });
 });

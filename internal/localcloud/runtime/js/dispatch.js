@@ -1,9 +1,10 @@
 // Delivers queue batches and cron triggers, which a socket cannot, to the scripts of this process.
 const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
-function message({ id, timestamp, attempts, contentType, body }) {
-  const bytes = decode(body);
+function message({ id, timestamp, attempts, contentType, body = "", ...more }) {
   const common = { id, timestamp: new Date(timestamp), attempts };
+  if ("value" in more) return { ...common, body: more.value };
+  const bytes = decode(body);
   switch (contentType) {
     case "text":
       return { ...common, body: new TextDecoder().decode(bytes) };

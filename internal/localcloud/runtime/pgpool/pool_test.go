@@ -68,7 +68,7 @@ func TestPoolReusesServers(t *testing.T) {
 	if s := p.Stats(); s.Opened != 1 || s.Idle != 1 {
 		t.Errorf("stats %+v, want one connection for all", s)
 	}
-	if f.Count("DISCARD ALL") != 5 || f.Count("ROLLBACK") != 1 {
+	if f.Count(discard) != 5 || f.Count("ROLLBACK") != 1 {
 		t.Errorf("the server heard %v", f.Heard())
 	}
 	c, err := connect(t.Context(), addr, "local", "&application_name=it's")

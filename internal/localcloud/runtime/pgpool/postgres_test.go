@@ -51,6 +51,9 @@ func TestAgainstPostgres(t *testing.T) {
 	t.Parallel()
 	addr := postgres(t)
 	p, pool := newPool(t, addr, func(c *Config) { c.Database = "postgres"; c.Wait = 20 * time.Second })
+	// What a session before may have left beside settings and tables.
+	const left = "SELECT name FROM pg_prepared_statements UNION ALL SELECT pg_listening_channels() UNION ALL SELECT name FROM pg_cursors " +
+		"UNION ALL SELECT 'lock' FROM pg_locks WHERE locktype = 'advisory'"
 	var first string
 	for i := range 20 {
 		c, err := connect(t.Context(), pool, "local", "&application_name=me")
@@ -61,10 +64,10 @@ func TestAgainstPostgres(t *testing.T) {
 		if first == "" {
 			first = pid
 		}
-		if got := query(t, c, "SELECT current_setting('application_name') || coalesce(to_regclass('pg_temp.x')::text, '')"); got != "me" || pid != first {
+		if got := query(t, c, "SELECT current_setting('application_name') || coalesce(to_regclass('pg_temp.x')::text, '') || (SELECT coalesce(string_agg(x, ''), '') FROM ("+left+") l(x))"); got != "me" || pid != first {
 			t.Errorf("session %d: %q on server %s, want a cleared session of server %s", i, got, pid, first)
 		}
-		query(t, c, "CREATE TEMP TABLE x(); BEGIN; SET search_path TO nowhere")
+		query(t, c, "PREPARE p AS SELECT 1; LISTEN l; SELECT pg_advisory_lock(7); DECLARE c CURSOR WITH HOLD FOR SELECT 1; CREATE TEMP TABLE x(); COMMIT; BEGIN; SET search_path TO nowhere")
 		r := c.ExecParams(t.Context(), "SELECT $1::text || repeat('x', 100000)", [][]byte{[]byte("p")}, nil, nil, nil).Read()
 		if r.Err != nil || len(r.Rows[0][0]) != 100001 {
 			t.Fatalf("extended protocol: %v", r.Err)

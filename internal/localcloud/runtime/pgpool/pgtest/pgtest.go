@@ -161,7 +161,7 @@ func (f *Server) session(b *pgproto3.Backend, pid uint32) {
 			status = 'T'
 		case q.String == "ROLLBACK":
 			status = 'I'
-		case q.String == "DISCARD ALL" && status == 'I':
+		case strings.HasPrefix(q.String, "CLOSE ALL;") && status == 'I':
 			setting = "default"
 		case strings.HasPrefix(q.String, "SET"):
 			setting = q.String
