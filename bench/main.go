@@ -34,9 +34,10 @@ type scenario struct {
 
 func scenarios() []scenario {
 	return []scenario{
-		{"idle", idle}, {"gateway", gateway}, {"credits", credits}, {"writer", writer}, {"edge", edgeCost}, {"websocket", webSocket},
+		{"idle", idle}, {"gateway", gateway}, {"credits", credits}, {"fallback", fallback}, {"writer", writer}, {"edge", edgeCost}, {"websocket", webSocket},
 		{"version", startUp}, {"noop", noOp}, {"up", warmUp}, {"audit", auditRoutes}, {"account", auditAccount}, {"cors", corsMatrix}, {"snapshot", takeSnapshot},
 		{"help", showHelp}, {"generator", loadGenerator}, {"verify", verifyProof},
+		{"journal", journal}, // last: it fills the database
 	}
 }
 

@@ -29,16 +29,11 @@ const (
 
 // credits compares the Worker's CPU of a balance through the gateway and billing-svc with that of a bare Worker that reads it from KV.
 func credits(ctx context.Context, s *stage, o options) ([]figure, error) {
-	var namespaces []struct{ ID, Title string }
-	if err := s.list(ctx, "/storage/kv/namespaces?per_page=100", &namespaces); err != nil {
+	namespace, err := s.namespace(ctx, "cognomega-billing")
+	if err != nil {
 		return nil, err
 	}
-	binding := ""
-	for _, n := range namespaces {
-		if n.Title == "cognomega-billing" {
-			binding = `{"type":"kv_namespace","name":"KV_BILLING","namespace_id":"` + n.ID + `"}`
-		}
-	}
+	binding := `{"type":"kv_namespace","name":"KV_BILLING","namespace_id":"` + namespace + `"}`
 	bare, err := s.deploy(ctx, "bench-kv", balanceReader, binding)
 	if err != nil {
 		return nil, err
@@ -51,11 +46,10 @@ func credits(ctx context.Context, s *stage, o options) ([]figure, error) {
 	if err := post(ctx, db, events(readerAccount, 1)); err != nil {
 		return nil, err
 	}
-	token, err := exec.CommandContext(ctx, filepath.Join(s.root, "bin", "cogctl"), "--dir", s.dir, "token", "mint", "--email", readerAccount).Output()
+	bearer, err := s.bearer(ctx, readerAccount)
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "mint a token: %w", err)
+		return nil, err
 	}
-	bearer := "Authorization: Bearer " + strings.TrimSpace(string(token))
 	once := load{dial: s.edge, request: get(apiHost, "/api/credits", bearer), connections: 1, requests: 1}
 	if _, err := once.run(ctx); err != nil { // fills KV from the ledger
 		return nil, err

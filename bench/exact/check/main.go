@@ -66,8 +66,12 @@ func run(ctx context.Context, database, manifest, dir string, wait, within time.
 	if err := l.awaitAll(ctx, wait); err != nil {
 		return nil, err
 	}
-	if err := l.judge(ctx); err != nil {
+	// The copies first: judging a long journal takes longer than they may take to agree.
+	if err := l.lastWrite(ctx); err != nil {
 		return nil, err
 	}
-	return v, agree(ctx, conn, dir, within, v)
+	if err := agree(ctx, conn, dir, within, v); err != nil {
+		return nil, err
+	}
+	return v, l.judge(ctx)
 }
