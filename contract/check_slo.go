@@ -1,6 +1,10 @@
 package contract
 
-import "slices"
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+)
 
 func checkSLO(c *Contract, rep *report) {
 	const file = "slo.json"
@@ -12,6 +16,7 @@ func checkSLO(c *Contract, rep *report) {
 		} else if !slices.Contains(p.Methods, o.Probe.Method) {
 			rep.addf(file, join(join(at, "probe"), "method"), "%s is not a method of %s in http.json", o.Probe.Method, o.Probe.Path)
 		}
+		checkProbe(o.Probe, join(at, "probe"), rep)
 		if o.Quantile <= 0 || o.Quantile >= 1 {
 			rep.addf(file, join(at, "quantile"), "is %v, want between 0 and 1", o.Quantile)
 		}
@@ -21,6 +26,25 @@ func checkSLO(c *Contract, rep *report) {
 		if o.MaxMS == 0 {
 			rep.addf(file, join(at, "max_ms"), "is 0: nothing can keep that")
 		}
+	}
+}
+
+func checkProbe(p Probe, at string, rep *report) {
+	const file = "slo.json"
+	if p.As != AsNobody && p.As != AsAccount && p.As != AsStrangers {
+		rep.addf(file, join(at, "as"), "is %q, want %s or %s", p.As, AsAccount, AsStrangers)
+	}
+	var object map[string]any
+	if post := p.Method == http.MethodPost; post != (p.Body != "") {
+		rep.addf(file, join(at, "body"), "goes with POST, and with POST alone")
+	} else if post && json.Unmarshal([]byte(p.Body), &object) != nil {
+		rep.addf(file, join(at, "body"), "is not a JSON object")
+	}
+	if (p.Answer.Header == "") != (p.Answer.Value == "") {
+		rep.addf(file, join(at, "answer"), "has a header without a value, or a value without a header")
+	}
+	if p.USDPer1000 < 0 {
+		rep.addf(file, join(at, "usd_per_1000"), "is %v: nobody pays for being asked", p.USDPer1000)
 	}
 }
 

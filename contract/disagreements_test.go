@@ -122,6 +122,10 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	// slo.json and envs.json
 	"a probe of nothing":        {"slo.json", `"/api/ai/binding"`, `"/api/nothing"`, `latency.ai-binding.probe.path: names "/api/nothing"`},
 	"a probe's method":          {"slo.json", `"GET"`, `"PUT"`, "latency.ai-binding.probe.method: PUT is not a method"},
+	"a probe of somebody":       {"slo.json", `"as": "strangers"`, `"as": "somebody"`, `latency.credits-neon.probe.as: is "somebody"`},
+	"a body that is none":       {"slo.json", `\"max_tokens\":16}`, `\"max_tokens\":`, "latency.ask-groq.probe.body: is not a JSON object"},
+	"a body that is not sent":   {"slo.json", `"method": "POST", "as"`, `"method": "GET", "as"`, "latency.ask-groq.probe.body: goes with POST"},
+	"half an answer":            {"slo.json", `"value": "HIT"`, `"value": ""`, "latency.credits-kv.probe.answer: has a header without a value"},
 	"a quantile of one":         {"slo.json", `0.90`, `1`, "latency.ai-binding.quantile: is 1"},
 	"no confidence":             {"slo.json", `0.95`, `0.2`, "latency.ai-binding.confidence: is 0.2"},
 	"an instant promise":        {"slo.json", `"max_ms": 150`, `"max_ms": 0`, "latency.ai-binding.max_ms: is 0"},

@@ -21,6 +21,31 @@ type Objective struct {
 type Probe struct {
 	Path   string `json:"path"`
 	Method string `json:"method"`
+	As     As     `json:"as,omitempty"`
+	// Headers are sent along with those that every request has.
+	Headers map[string]string `json:"headers,omitempty"`
+	Body    string            `json:"body,omitempty"` // of a POST: a JSON object
+	Answer  Answer            `json:"answer,omitempty"`
+	// RatePerS is how often it may be asked when nobody says; 0 is as often as any.
+	RatePerS int `json:"rate_per_s,omitempty"`
+	// USDPer1000 is what a thousand of them buy elsewhere, about.
+	USDPer1000 float64 `json:"usd_per_1000,omitempty"`
+}
+
+// As names who asks.
+type As string
+
+// Who asks. Both are made up for one run.
+const (
+	AsNobody    As = ""
+	AsAccount   As = "account"   // one with credits, for every request
+	AsStrangers As = "strangers" // one whom the platform never saw, anew for each request
+)
+
+// Answer is how an answer shows that it took the way that is measured; without a header any way will do.
+type Answer struct {
+	Header string `json:"header"`
+	Value  string `json:"value"`
 }
 
 // Uptime is a promise about the share of requests that a Worker ends well, judged from live traffic.

@@ -23,6 +23,7 @@ type Evidence struct {
 	LatencyUS []int64   `json:"latency_us"` // from the intended send to the end of the answer
 	LateUS    []int64   `json:"late_us"`    // from the intended send to the send
 	Failures  []Failure `json:"failures"`
+	Elsewhere []Failure `json:"elsewhere,omitempty"` // good answers of something else than what is measured
 }
 
 // Failure is a request that got no good answer: a status, "timeout" or "no answer".
@@ -38,6 +39,9 @@ func (e *Evidence) take(s sent) {
 		e.LatencyUS[i], e.LateUS[i] = one.latency.Microseconds(), one.late.Microseconds()
 		if one.failure != "" {
 			e.Failures = append(e.Failures, Failure{Request: i, What: one.failure})
+		}
+		if one.elsewhere != "" {
+			e.Elsewhere = append(e.Elsewhere, Failure{Request: i, What: one.elsewhere})
 		}
 	}
 }
@@ -63,10 +67,15 @@ func (e *Evidence) check(t *audit.Target, id string, o contract.Objective) error
 			return audit.Misfit("request %d was sent %d µs late and answered after %d µs", i, late, us)
 		}
 	}
-	for i, f := range e.Failures {
-		if f.Request < 0 || f.Request >= n || f.What == "" || i > 0 && f.Request <= e.Failures[i-1].Request {
-			return audit.Misfit("failure %d is of request %d", i, f.Request)
+	for _, list := range [][]Failure{e.Failures, e.Elsewhere} {
+		for i, f := range list {
+			if f.Request < 0 || f.Request >= n || f.What == "" || i > 0 && f.Request <= list[i-1].Request {
+				return audit.Misfit("failure %d is of request %d", i, f.Request)
+			}
 		}
+	}
+	if len(e.Elsewhere) > 0 && o.Probe.Answer.Header == "" {
+		return audit.Misfit("an answer is of something else than what is measured, and anything is measured")
 	}
 	return t.Recent(e.Ended)
 }
@@ -88,13 +97,26 @@ func tardy(o contract.Objective, lateUS int64) bool { return lateUS > tolerance(
 
 func tolerance(o contract.Objective) time.Duration { return max(10*time.Millisecond, limit(o)/10) }
 
-// unknown lists what each request counts for when every late one does for the same.
+// unknown lists what each request counts for when every one of which nobody knows does for the same.
 func (e *Evidence) unknown(o contract.Objective, as int64) []int64 {
 	us := e.charged()
-	for i, late := range e.LateUS {
-		if tardy(o, late) {
+	for i, unsure := range e.unsure(o) {
+		if unsure {
 			us[i] = as
 		}
 	}
 	return us
+}
+
+// unsure marks the requests of which nobody knows how what is measured would have answered in time: those sent late, and those
+// that something else answered.
+func (e *Evidence) unsure(o contract.Objective) []bool {
+	marks := make([]bool, len(e.LateUS))
+	for i, late := range e.LateUS {
+		marks[i] = tardy(o, late)
+	}
+	for _, one := range e.Elsewhere {
+		marks[one.Request] = true
+	}
+	return marks
 }

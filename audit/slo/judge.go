@@ -72,6 +72,8 @@ func (m *Measured) doubt(o contract.Objective, e *Evidence, behind bool) (becaus
 			because += fmt.Sprintf("; %d found all %d workers busy", e.Starved, e.Plan.Workers)
 		}
 		return because
+	case len(e.Elsewhere) > 0 && (behind || len(e.Elsewhere)*100 > m.Judged):
+		return fmt.Sprintf("%d of %d answers did not have %s: %s, but %s, and what else answers proves nothing", len(e.Elsewhere), m.Judged, o.Probe.Answer.Header, o.Probe.Answer.Value, words(tallied(e.Elsewhere)))
 	case m.Judged < e.Plan.Requests:
 		because = fmt.Sprintf("the run ended after %d of %d requests", m.Judged, e.Plan.Requests)
 	case m.Least == 0:
@@ -106,13 +108,28 @@ func (e *Evidence) tally() string {
 	if len(e.Failures) == 0 {
 		return ""
 	}
+	return " (" + words(tallied(e.Failures)) + ")"
+}
+
+func tallied(failures []Failure) map[string]int {
 	counts := map[string]int{}
-	for _, f := range e.Failures {
+	for _, f := range failures {
 		counts[f.What]++
 	}
+	return counts
+}
+
+func words(counts map[string]int) string {
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
 		parts = append(parts, fmt.Sprintf("%d × %s", counts[what], what))
 	}
-	return " (" + strings.Join(parts, ", ") + ")"
+	return strings.Join(parts, ", ")
+}
+
+func count(counts map[string]int) (n int) {
+	for _, one := range counts {
+		n += one
+	}
+	return n
 }

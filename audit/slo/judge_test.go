@@ -215,7 +215,7 @@ func TestUnprobeable(t *testing.T) {
 		"a body":    {func(_ *contract.Contract, o *contract.Objective) { o.Probe.Method = "POST" }, "not measurable yet: POST needs a body, and the contract has none for the probe"},
 		"a token": {func(c *contract.Contract, _ *contract.Objective) {
 			c.HTTP.Paths["/p"] = contract.Path{Worker: "w", Auth: contract.AccessToken}
-		}, "not measurable yet: /p needs a token (token), and a probe carries none"},
+		}, "not measurable yet: /p needs more than the probe shows (token)"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

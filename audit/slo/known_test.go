@@ -53,7 +53,7 @@ func TestAKnownDistributionIsMeasured(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := &known{rng: rand.New(rand.NewPCG(1, 2))}
-		g := generator{rate: 500, workers: 500, send: func(ctx context.Context) string { k.serve(ctx); return "" }, next: func(sample) bool { return false }}
+		g := generator{rate: 500, workers: 500, send: func(ctx context.Context, _ int) outcome { k.serve(ctx); return outcome{} }, next: func(sample) bool { return false }}
 		if off := k.off(g.run(t.Context(), 5000).samples); off > 0.05 {
 			t.Errorf("off by %.1f %%", off*100)
 		}
@@ -68,7 +68,7 @@ func BenchmarkKnownServer(b *testing.B) {
 	defer server.Close()
 	client, idle := pooled(server.Client(), 500)
 	defer idle()
-	send := func(ctx context.Context) string { return probe(ctx, client, server.URL, objective) }
+	send := func(ctx context.Context, _ int) outcome { return probe(ctx, client, server.URL, objective, "") }
 	requests := 0
 	before := cpu(b)
 	for b.Loop() {

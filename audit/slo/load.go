@@ -9,16 +9,16 @@ import (
 // sample is one request: how long after it was meant to be sent it was answered and was sent, and what went wrong.
 type sample struct {
 	latency, late time.Duration
-	failure       string
+	outcome
 }
 
 // generator sends at a constant rate whatever the answers do (open loop). A request's time counts from when it was meant to be
 // sent, so that a server which stalls is charged for those that had to wait: no coordinated omission.
 type generator struct {
 	rate    float64
-	workers int                          // requests in flight at once
-	send    func(context.Context) string // the failure, or ""
-	next    func(sample) (enough bool)   // is given the answers in the order of sending
+	workers int                                // requests in flight at once
+	send    func(context.Context, int) outcome // the i-th request
+	next    func(sample) (enough bool)         // is given the answers in the order of sending
 }
 
 // sent is what came of a run; samples are those answered without a gap from the first.
@@ -50,11 +50,11 @@ func (g generator) run(ctx context.Context, n int) sent {
 		out.count++
 		wg.Go(func() {
 			late := time.Since(due)
-			failure := g.send(ctx)
+			out := g.send(ctx, i)
 			latency := time.Since(due)
 			<-slots
 			if ctx.Err() == nil {
-				r.record(i, sample{latency: latency, late: late, failure: failure})
+				r.record(i, sample{latency: latency, late: late, outcome: out})
 			}
 		})
 	}

@@ -9,14 +9,14 @@ import (
 )
 
 // stalling is a service of the simulated clock that answers in 10 ms, but nobody during one second from its third second on.
-func stalling(start time.Time) func(context.Context) string {
-	return func(ctx context.Context) string {
+func stalling(start time.Time) func(context.Context, int) outcome {
+	return func(ctx context.Context, _ int) outcome {
 		at := time.Since(start)
 		if at >= 3*time.Second && at < 4*time.Second {
 			sleep(ctx, 4*time.Second-at)
 		}
 		sleep(ctx, 10*time.Millisecond)
-		return ""
+		return outcome{}
 	}
 }
 
@@ -68,7 +68,7 @@ func TestTheRateIsKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		g := generator{rate: 500, workers: 10, send: func(context.Context) string { return "" }, next: func(sample) bool { return false }}
+		g := generator{rate: 500, workers: 10, send: func(context.Context, int) outcome { return outcome{} }, next: func(sample) bool { return false }}
 		out := g.run(t.Context(), 5000)
 		if took := time.Since(began); took < 9990*time.Millisecond || took > 10010*time.Millisecond || out.starved > 0 || len(out.samples) != 5000 {
 			t.Errorf("5000 at 500/s took %s, %d starved", took, out.starved)
@@ -80,7 +80,7 @@ func TestARunEndsWhenItIsEnough(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		seen := 0
-		g := generator{rate: 100, workers: 100, send: func(ctx context.Context) string { sleep(ctx, 200*time.Millisecond); return "" }, next: func(sample) bool {
+		g := generator{rate: 100, workers: 100, send: func(ctx context.Context, _ int) outcome { sleep(ctx, 200*time.Millisecond); return outcome{} }, next: func(sample) bool {
 			seen++
 			return seen == 50
 		}}
@@ -96,7 +96,7 @@ func TestARunThatIsStoppedKeepsWhatWasAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		g := generator{rate: 10, workers: 1, send: func(ctx context.Context) string { sleep(ctx, 350*time.Millisecond); return "" }, next: func(sample) bool { return false }}
+		g := generator{rate: 10, workers: 1, send: func(ctx context.Context, _ int) outcome { sleep(ctx, 350*time.Millisecond); return outcome{} }, next: func(sample) bool { return false }}
 		if out := g.run(ctx, 100); len(out.samples) != 2 || out.count > 4 {
 			t.Errorf("kept %d of %d", len(out.samples), out.count)
 		}

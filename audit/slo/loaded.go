@@ -11,7 +11,7 @@ type Loaded struct {
 // Load sends the requests of a plan, but no warm-up, at its rate whatever the answers do; send returns what went wrong, or "".
 // It is the generator that objectives are measured with, for measuring the generator itself.
 func Load(ctx context.Context, p Plan, send func(context.Context) string) Loaded {
-	out := generator{rate: p.Rate, workers: p.Workers, send: send, next: func(sample) bool { return false }}.run(ctx, p.Requests)
+	out := generator{rate: p.Rate, workers: p.Workers, send: func(ctx context.Context, _ int) outcome { return outcome{failure: send(ctx)} }, next: func(sample) bool { return false }}.run(ctx, p.Requests)
 	l := Loaded{LatencyUS: make([]int64, len(out.samples)), Starved: out.starved}
 	for i, s := range out.samples {
 		l.LatencyUS[i] = s.latency.Microseconds()

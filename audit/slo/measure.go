@@ -25,6 +25,7 @@ type Measured struct {
 	Least      int           `json:"least_requests_to_pass"`
 	Decide     int           `json:"requests_to_decide,omitempty"` // about; of one run, when this one did not
 	LateSends  int           `json:"late_sends"`
+	Elsewhere  int           `json:"answered_elsewhere,omitempty"` // by something else than what is measured
 	WorstMS    float64       `json:"worst_late_ms"`
 	Naive      audit.Verdict `json:"point_estimate_verdict"` // what comparing the quantile alone would have said
 }
@@ -32,9 +33,9 @@ type Measured struct {
 // measure replays a run against the design that its plan fixed.
 func measure(o contract.Objective, e *Evidence) (Measured, error) {
 	design := NewDesign(o.Quantile, o.Confidence, e.Plan.Requests)
-	f, us, most := follow(design), e.charged(), limit(o).Microseconds()
+	f, us, most, unsure := follow(design), e.charged(), limit(o).Microseconds(), e.unsure(o)
 	for i, one := range us {
-		if f.add(one > most, tardy(o, e.LateUS[i])) && i+1 < len(us) {
+		if f.add(one > most, unsure[i]) && i+1 < len(us) {
 			return Measured{}, audit.Misfit("the verdict stood after %d requests, and %d are kept", i+1, len(us))
 		}
 	}
@@ -46,7 +47,7 @@ func measure(o contract.Objective, e *Evidence) (Measured, error) {
 		high, low := slices.Sorted(slices.Values(e.unknown(o, failed)[:n])), slices.Sorted(slices.Values(e.unknown(o, 0)[:n]))
 		m.UpperMS, m.LowerMS = at(high, n-f.at.Pass-1), at(low, n-f.at.Fail)
 	}
-	m.Naive = naive(o, m)
+	m.Naive, m.Elsewhere = naive(o, m), len(e.Elsewhere)
 	for _, late := range e.LateUS {
 		m.WorstMS = max(m.WorstMS, milliseconds(late))
 		if tardy(o, late) {

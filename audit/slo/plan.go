@@ -16,6 +16,8 @@ type Plan struct {
 	Requests int     `json:"requests"` // at most; a run that can decide sooner ends sooner
 	WarmUp   int     `json:"warm_up"`  // sent first and not judged: connections, isolates and caches
 	Workers  int     `json:"workers"`  // requests in flight at once
+	// Prepare is sent before all of them, to make up who asks.
+	Prepare int `json:"prepare,omitempty"`
 }
 
 // What a plan may be.
@@ -40,11 +42,11 @@ func (p Plan) Check() error {
 }
 
 // Total is every request of the plan.
-func (p Plan) Total() int { return p.WarmUp + p.Requests }
+func (p Plan) Total() int { return p.Prepare + p.WarmUp + p.Requests }
 
 // Lasts is how long the plan takes at most, but for the last answers.
 func (p Plan) Lasts() time.Duration {
-	return time.Duration(float64(p.Total()) / p.Rate * float64(time.Second))
+	return time.Duration(float64(p.WarmUp+p.Requests) / p.Rate * float64(time.Second))
 }
 
 // WorkersFor is enough workers for a rate when every answer takes as long as is waited for it.
@@ -63,8 +65,10 @@ func limit(o contract.Objective) time.Duration { return time.Duration(o.MaxMS) *
 // binding are free of it.
 const usdPerRequest = 0.30 / 1e6
 
-// CostUSD estimates the fees for n requests; CPU time, and what the probed path itself buys, come on top.
-func CostUSD(n int) float64 { return float64(n) * usdPerRequest }
+// CostUSD estimates what a run costs: the fees for its requests, and what the probed path buys elsewhere. CPU time comes on top.
+func (p Plan) CostUSD(o contract.Objective) float64 {
+	return float64(p.Total())*usdPerRequest + float64(p.WarmUp+p.Requests)*o.Probe.USDPer1000/1000
+}
 
 // Unprobeable says why an objective cannot be measured yet, or "".
 func Unprobeable(c *contract.Contract, o contract.Objective) string {
@@ -75,18 +79,31 @@ func Unprobeable(c *contract.Contract, o contract.Objective) string {
 	if _, ok := c.Workers[p.Worker]; !ok {
 		return fmt.Sprintf("not declared yet: the contract has no Worker %q for %s", p.Worker, o.Probe.Path)
 	}
-	if o.Probe.Method != http.MethodGet && o.Probe.Method != http.MethodHead {
+	if o.Probe.Method != http.MethodGet && o.Probe.Method != http.MethodHead && o.Probe.Body == "" {
 		return "not measurable yet: " + o.Probe.Method + " needs a body, and the contract has none for the probe"
 	}
-	if p.Auth != contract.AccessNone && p.Auth != contract.AccessOptional {
-		return fmt.Sprintf("not measurable yet: %s needs a token (%s), and a probe carries none", o.Probe.Path, p.Auth)
+	anybody := p.Auth == contract.AccessNone || p.Auth == contract.AccessOptional
+	if !anybody && (p.Auth != contract.AccessToken || o.Probe.As == contract.AsNobody) {
+		return fmt.Sprintf("not measurable yet: %s needs more than the probe shows (%s)", o.Probe.Path, p.Auth)
 	}
 	return ""
 }
 
+// RateOf is how often an objective is asked when nobody says.
+func RateOf(o contract.Objective) float64 {
+	if o.Probe.RatePerS > 0 {
+		return float64(o.Probe.RatePerS)
+	}
+	return DefaultRate
+}
+
 // Title is what holds when an objective is kept.
 func Title(o contract.Objective) string {
-	return fmt.Sprintf("%s of %s %s ≤ %d ms", quantileName(o.Quantile), o.Probe.Method, o.Probe.Path, o.MaxMS)
+	title := fmt.Sprintf("%s of %s %s", quantileName(o.Quantile), o.Probe.Method, o.Probe.Path)
+	if a := o.Probe.Answer; a.Header != "" {
+		title += fmt.Sprintf(" (%s: %s)", a.Header, a.Value)
+	}
+	return title + fmt.Sprintf(" ≤ %d ms", o.MaxMS)
 }
 
 func quantileName(q float64) string { return fmt.Sprintf("P%.6g", q*100) }

@@ -65,9 +65,6 @@ func planLoad(d *Deps, o sloOptions, ids []string) (*loadPlan, error) {
 	if ids, err = objectives(c, ids); err != nil {
 		return nil, err
 	}
-	if !(o.rate > 0) || o.duration <= 0 || o.rate*o.duration.Seconds() < 1 {
-		return nil, fault.New(fault.Invalid, "--rate %g for --duration %s sends nothing", o.rate, o.duration)
-	}
 	p := &loadPlan{Env: d.Env, Hostname: env.Hostname}
 	probed := 0
 	for _, id := range ids {
@@ -85,8 +82,8 @@ func planLoad(d *Deps, o sloOptions, ids []string) (*loadPlan, error) {
 			return nil, err
 		}
 		p.Requests += p.Objectives[i].Plan.Total()
+		p.CostUSD += p.Objectives[i].Plan.CostUSD(p.Objectives[i].declared)
 	}
-	p.CostUSD = slo.CostUSD(p.Requests)
 	if p.Env == localEnv {
 		p.CostUSD = 0
 	}
@@ -115,13 +112,20 @@ func objectives(c *contract.Contract, named []string) ([]string, error) {
 
 // settle fits the plan of one objective into its share of the budget.
 func (p *objectivePlan) settle(o sloOptions, budget int) error {
-	n := int(math.Min(math.Round(o.rate*o.duration.Seconds()), float64(budget-o.warmUp)))
-	if n < 1 {
-		return fault.New(fault.Invalid, "--max-requests %d leaves nothing to judge for %s after %d requests of warm-up", o.maxRequests, p.Objective, o.warmUp)
+	rate := o.rate
+	if !o.rateGiven {
+		rate = slo.RateOf(p.declared)
 	}
-	plan := slo.Plan{Rate: o.rate, Requests: n, WarmUp: o.warmUp, Workers: o.workers}
+	if !(rate > 0) || o.duration <= 0 || rate*o.duration.Seconds() < 1 {
+		return fault.New(fault.Invalid, "--rate %g for --duration %s sends nothing", rate, o.duration)
+	}
+	n := affordable(p.declared, o.warmUp, budget, int(math.Min(math.Round(rate*o.duration.Seconds()), math.MaxInt32)))
+	if n < 1 {
+		return fault.New(fault.Invalid, "--max-requests %d leaves nothing to judge for %s after %d requests of warm-up and %d that prepare", o.maxRequests, p.Objective, o.warmUp, slo.Preparing(p.declared, o.warmUp, 0))
+	}
+	plan := slo.Plan{Rate: rate, Requests: n, WarmUp: o.warmUp, Workers: o.workers, Prepare: slo.Preparing(p.declared, o.warmUp, n)}
 	if plan.Workers == 0 {
-		plan.Workers = slo.WorkersFor(p.declared, o.rate)
+		plan.Workers = slo.WorkersFor(p.declared, rate)
 	}
 	if err := plan.Check(); err != nil {
 		return err
@@ -131,20 +135,26 @@ func (p *objectivePlan) settle(o sloOptions, budget int) error {
 	return nil
 }
 
+// affordable is how many requests of those wanted fit into a budget, with those that they take beforehand.
+func affordable(o contract.Objective, warmUp, budget, wanted int) int {
+	each := slo.Preparing(o, warmUp, 1) - slo.Preparing(o, warmUp, 0)
+	return min(wanted, (budget-warmUp-slo.Preparing(o, warmUp, 0))/(1+each))
+}
+
 // sentence says what will be sent and what it costs.
 func (p *loadPlan) sentence() string {
 	cost := "costs nothing"
 	if p.CostUSD > 0 {
-		cost = fmt.Sprintf("about $%.4f of Workers requests, CPU time not counted", p.CostUSD)
+		cost = fmt.Sprintf("about $%.4f for Workers requests and what they buy elsewhere, CPU time not counted", p.CostUSD)
 	}
 	return fmt.Sprintf("at most %s to %s, %s", counted(p.Requests, "request"), p.Hostname, cost)
 }
 
 func (p *loadPlan) report() term.Report {
-	rows := term.Rows{Columns: []string{"objective", "requests", "warm-up", "rate", "lasts at most", "passes from", "holds when"}}
+	rows := term.Rows{Columns: []string{"objective", "requests", "warm-up", "prepare", "rate", "lasts at most", "passes from", "holds when"}}
 	for _, o := range p.Objectives {
 		if o.Plan == nil {
-			rows.Rows = append(rows.Rows, []term.Text{term.T(o.Objective), term.DimText("none"), term.T(""), term.T(""), term.T(""), term.T(""), term.DimText(o.Skipped)})
+			rows.Rows = append(rows.Rows, []term.Text{term.T(o.Objective), term.DimText("none"), term.T(""), term.T(""), term.T(""), term.T(""), term.T(""), term.DimText(o.Skipped)})
 			continue
 		}
 		least := "never: too few requests"
@@ -152,7 +162,7 @@ func (p *loadPlan) report() term.Report {
 			least = counted(o.Least, "request")
 		}
 		lasts := time.Duration(o.LastsS * float64(time.Second)).Round(100 * time.Millisecond)
-		rows.Rows = append(rows.Rows, term.Row(o.Objective, fmt.Sprint(o.Plan.Requests), fmt.Sprint(o.Plan.WarmUp), fmt.Sprintf("%g/s", o.Plan.Rate), lasts.String(), least, o.Title))
+		rows.Rows = append(rows.Rows, term.Row(o.Objective, fmt.Sprint(o.Plan.Requests), fmt.Sprint(o.Plan.WarmUp), fmt.Sprint(o.Plan.Prepare), fmt.Sprintf("%g/s", o.Plan.Rate), lasts.String(), least, o.Title))
 	}
 	return term.Report{Schema: "cogctl/slo.plan/v1", Data: p, Blocks: []term.Block{term.Line{term.T("would send " + p.sentence() + "; nothing was sent")}, rows}}
 }

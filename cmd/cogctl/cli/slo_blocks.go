@@ -46,6 +46,9 @@ func (o provedObjective) facts() term.Facts {
 	if m.LateSends > 0 && m.Verdict != audit.Inconclusive {
 		facts = append(facts, term.Fact{Name: "late", Value: term.DimText(fmt.Sprintf("%s sent late by this machine, the worst %.0f ms: counted against the verdict, which stands", counted(m.LateSends, "request"), m.WorstMS))})
 	}
+	if m.Elsewhere > 0 && m.Verdict != audit.Inconclusive {
+		facts = append(facts, term.Fact{Name: "others", Value: term.DimText(counted(m.Elsewhere, "answer") + " came another way than is measured: counted against the verdict, which stands")})
+	}
 	if m.Because != "" {
 		facts = append(facts, term.Fact{Name: "because", Value: term.T(m.Because)})
 	}

@@ -15,6 +15,7 @@ import (
 
 type sloOptions struct {
 	rate                 float64
+	rateGiven            bool
 	duration             time.Duration
 	maxRequests          int
 	warmUp, workers      int
@@ -60,6 +61,8 @@ func newSLOProve(d *Deps) *cobra.Command {
 			"The verdict is pass, fail or inconclusive, from exact binomial bounds on the quantile. Each error has at most the probability that the contract's confidence leaves (0.05 at 95 %), whenever the run ends: " +
 			"it ends as soon as the verdict stands, at looks whose share of that error was fixed beforehand. This takes requests as independent of each other. " +
 			"Inconclusive (exit 4) says how many requests would decide. A request that this machine sent late counts against either verdict, so a generator that falls behind ends inconclusive. No data never passes.\n\n" +
+			"Balances are asked for by made-up accounts: one with credits, whose balance is in KV, and one for each request that nobody saw before, which the ledger has to be asked about. An answer says which it was, and " +
+			"one that came another way counts against either verdict. It takes the admin key (COGCTL_ADMIN_KEY).\n\n" +
 			"Production is loaded only with --yes.\n\n" +
 			"With --from analytics nothing is sent: live traffic of the last --since is judged, as Cloudflare counts it. Its quantiles are made beforehand, minute by minute and over all paths of a Worker, " +
 			"so of latency it says how many requests may have missed the limit, and concludes only what follows from that; the share of requests that end well it can prove.",
@@ -71,6 +74,7 @@ func newSLOProve(d *Deps) *cobra.Command {
 				}
 				return judgeLive(cmd.Context(), d, o.liveOptions, args, !o.keepNot && !o.dryRun)
 			}
+			o.rateGiven = cmd.Flags().Changed("rate")
 			plan, err := planLoad(d, o, args)
 			if err != nil {
 				return err
@@ -99,9 +103,9 @@ func newSLOProve(d *Deps) *cobra.Command {
 func (o *sloOptions) flags(cmd *cobra.Command) {
 	o.liveOptions.flags(cmd, fromLoad)
 	f := cmd.Flags()
-	f.Float64Var(&o.rate, "rate", slo.DefaultRate, "requests per second, whatever the answers do")
+	f.Float64Var(&o.rate, "rate", slo.DefaultRate, "requests per second, whatever the answers do; fewer of objectives that say so, unless it is given")
 	f.DurationVar(&o.duration, "duration", slo.DefaultDuration, "how long each objective is loaded at most")
-	f.IntVar(&o.maxRequests, "max-requests", 10_000, "send no more than this in all, warm-up included; runs are cut to fit")
+	f.IntVar(&o.maxRequests, "max-requests", 10_000, "send no more than this in all, warm-up and preparation included; runs are cut to fit")
 	f.IntVar(&o.warmUp, "warm-up", slo.DefaultWarmUp, "requests of each objective that are sent first and not judged")
 	f.IntVar(&o.workers, "workers", 0, "requests in flight at once (0: enough for the slowest answer that is waited for)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be sent and what it costs, and send nothing")

@@ -14,10 +14,15 @@ export async function credits(call: Call<Env>): Promise<Response> {
   const account = accountOf(caller);
   const copy = parseBalance(await env.KV_BILLING.get(balanceKey(account)));
   if (copy !== undefined && (await isFresh(copy, env.KV_BILLING, Date.now()))) {
-    return json(balancePayload(account, copy));
+    return shownAs(account, copy, "HIT");
   }
   const { shown, stale } = await fromLedger(call, account, copy);
-  return json(balancePayload(account, shown, stale));
+  return shownAs(account, shown, stale ? "STALE" : "MISS");
+}
+
+/** An answer says where it comes from: KV's copy, the ledger, or an old copy while the ledger is away. */
+function shownAs(account: string, shown: StoredBalance, cache: "HIT" | "MISS" | "STALE"): Response {
+  return json(balancePayload(account, shown, cache === "STALE"), 200, { "x-cache": cache });
 }
 
 /**

@@ -25,6 +25,7 @@ describe("GET credits", () => {
   it("is served from KV, with a debt as a debt (defect 2: it was clamped to 0 and forgotten)", async () => {
     await put("ada@example.test", Date.now());
     const response = await credits(user("ada@example.test"));
+    expect(response.headers.get("x-cache")).toBe("HIT");
     expect(response.headers.get("cache-control")).toBe("no-store");
     expect(await response.json()).toMatchObject({
       email: "ada@example.test",
@@ -37,7 +38,9 @@ describe("GET credits", () => {
   it("says that a copy is stale when it is beyond the bound and the ledger is away", async () => {
     const asOf = Date.now() - 3_600_000;
     await put("stale@example.test", asOf);
-    expect(await (await credits(user("stale@example.test"))).json()).toMatchObject({ stale: true, as_of: new Date(asOf).toISOString() });
+    const response = await credits(user("stale@example.test"));
+    expect(response.headers.get("x-cache")).toBe("STALE");
+    expect(await response.json()).toMatchObject({ stale: true, as_of: new Date(asOf).toISOString() });
   });
 
   it("answers 503 when there is no copy and the ledger is away", async () => {
