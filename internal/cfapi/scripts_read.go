@@ -25,6 +25,7 @@ type Binding struct {
 	Text        *string         `json:"text,omitempty"`         // plain_text, secret_text; a secret's is never given out
 	JSON        json.RawMessage `json:"json,omitempty"`         // json
 	Simple      *RateLimit      `json:"simple,omitempty"`       // ratelimit
+	VersionID   string          `json:"version_id,omitempty"`   // inherit: from this version, not the newest
 }
 
 // RateLimit allows Limit calls in Period seconds.
@@ -136,4 +137,15 @@ func (c *Client) Version(ctx context.Context, name, id string) (Version, error) 
 		doing: "read version " + id + " of script " + name, method: http.MethodGet, path: c.scriptPath(name, "/versions/"+url.PathEscape(id)),
 	}, &out)
 	return out, err
+}
+
+// Versions lists a script's newest versions, the newest first, without their resources; fault.NotFound when there is no such script.
+func (c *Client) Versions(ctx context.Context, name string) ([]Version, error) {
+	var out struct {
+		Items []Version `json:"items"`
+	}
+	_, err := c.do(ctx, call{
+		doing: "list versions of script " + name, method: http.MethodGet, path: c.scriptPath(name, "/versions"), query: url.Values{"per_page": {"100"}},
+	}, &out)
+	return out.Items, err
 }

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/audit/cors"
@@ -61,49 +60,21 @@ func (r *brokenResult) blocks() []term.Block {
 	return append(blocks, hintLines(r.Findings)...)
 }
 
-// breaker deploys stand-ins through the API, and then the versions that served before.
+// breaker has stand-ins serve in place of the Workers, and then the Workers again.
 func breaker(api *cfapi.Client) cors.Breaker {
 	return func(ctx context.Context, workers []string, status int) (func(context.Context) error, error) {
-		before := map[string]string{}
-		restore := func(ctx context.Context) (err error) {
-			for _, name := range sortedKeys(before) {
-				err = errors.Join(err, api.Deploy(ctx, name, before[name], "put back after cogctl audit cors --break"))
-			}
+		if _, err := mendStandIns(ctx, api, workers); err != nil {
+			return nil, err
+		}
+		restore := func(ctx context.Context) error {
+			_, err := mendStandIns(ctx, api, workers)
 			return err
 		}
 		for _, name := range workers {
-			version, err := serving(ctx, api, name)
-			if err == nil {
-				before[name] = version
-				_, err = api.PutScript(ctx, name, cfapi.ScriptUpload{
-					Modules:    []cfapi.Module{{Name: "worker.js", Type: "application/javascript+module", Content: []byte(cors.StandIn(status))}},
-					MainModule: "worker.js", CompatibilityDate: "2026-11-01", Annotations: map[string]string{"workers/message": "broken on purpose"},
-				})
-			}
-			if err != nil {
+			if err := putStandIn(ctx, api, name, status); err != nil {
 				return nil, errors.Join(err, restore(context.WithoutCancel(ctx)))
 			}
 		}
 		return restore, nil
 	}
-}
-
-// serving is the version that takes all of a Worker's traffic. One that was left broken by a run that was killed is not taken
-// for the Worker.
-func serving(ctx context.Context, api *cfapi.Client, name string) (string, error) {
-	deployments, err := api.Deployments(ctx, name)
-	if err != nil {
-		return "", err
-	}
-	if len(deployments) == 0 || len(deployments[0].Versions) != 1 {
-		return "", fault.New(fault.Conflict, "Worker %s has no single version that serves", name).WithHint("cogctl up")
-	}
-	v, err := api.Version(ctx, name, deployments[0].Versions[0].VersionID)
-	if err != nil {
-		return "", err
-	}
-	if strings.HasPrefix(v.Annotations["workers/message"], "broken on purpose") {
-		return "", fault.New(fault.Conflict, "Worker %s is a stand-in that an interrupted run left behind", name).WithHint("cogctl up puts it right")
-	}
-	return deployments[0].Versions[0].VersionID, nil
 }

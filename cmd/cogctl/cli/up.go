@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/audit/cors"
 	"github.com/cognomega/edge/audit/suite"
 	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/internal/fault"
@@ -70,6 +71,9 @@ func runUp(ctx context.Context, d *Deps, o upOptions) (*upResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.mend(ctx, n); err != nil {
+		return nil, err
+	}
 	tracker, err := runStack(ctx, d, l, n, platform.StackRun{Verb: "up", Refresh: true, AllowDelete: o.allowDelete})
 	if err != nil {
 		return nil, err
@@ -98,6 +102,22 @@ func runUp(ctx context.Context, d *Deps, o upOptions) (*upResult, error) {
 	// With a small burst here: the size that the contract promises is for `cogctl prove phase1`.
 	result.Phase1, err = runProve(ctx, d, phase1(suite.Burst), true)
 	return result, err
+}
+
+// mend puts back what an interrupted `audit cors --break` left broken on this machine.
+func (d *Deps) mend(ctx context.Context, n *platform.Connection) error {
+	if n.Local == nil {
+		return nil
+	}
+	c, err := d.Contract()
+	if err != nil {
+		return err
+	}
+	mended, err := mendStandIns(ctx, n.API, cors.Breakable(c))
+	for _, name := range mended {
+		fmt.Fprintf(d.Term.Err(), "mend    Worker %s put back: an interrupted audit cors --break had left a stand-in\n", name)
+	}
+	return err
 }
 
 // reachedByUp refuses the environment that is reached by promotion alone.

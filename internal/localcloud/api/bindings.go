@@ -17,8 +17,9 @@ func bindingKeys() []string {
 // inheritance is how an upload takes bindings over from the version before it.
 type inheritance struct {
 	from   []store.Binding
-	keep   []string // types kept without being named
-	strict bool     // an inherit that finds nothing is an error, not an omission
+	of     func(version string) *store.Version // for what is taken over from a version that is named; nil where none may be
+	keep   []string                            // types kept without being named
+	strict bool                                // an inherit that finds nothing is an error, not an omission
 }
 
 func parseBinding(data json.RawMessage) (store.Binding, error) {
@@ -86,6 +87,7 @@ func (i inheritance) bindings(given []json.RawMessage) ([]store.Binding, error) 
 func (i inheritance) inherit(b store.Binding) (*store.Binding, error) {
 	var extra struct {
 		OldName string `json:"old_name"`
+		Version string `json:"version_id"`
 	}
 	if b.Extra != nil {
 		if err := json.Unmarshal(b.Extra, &extra); err != nil {
@@ -96,9 +98,17 @@ func (i inheritance) inherit(b store.Binding) (*store.Binding, error) {
 	if old == "" {
 		old = b.Name
 	}
-	at := slices.IndexFunc(i.from, func(o store.Binding) bool { return o.Name == old })
+	from := i.from
+	if extra.Version != "" && extra.Version != "latest" && i.of != nil {
+		v := i.of(extra.Version)
+		if v == nil {
+			return nil, noVersion()
+		}
+		from = v.Bindings
+	}
+	at := slices.IndexFunc(from, func(o store.Binding) bool { return o.Name == old })
 	if at >= 0 {
-		inherited := i.from[at]
+		inherited := from[at]
 		inherited.Name = b.Name
 		return &inherited, nil
 	}

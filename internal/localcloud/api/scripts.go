@@ -168,7 +168,7 @@ func (s *server) draftUpload(c *call, u upload, create bool) (*draft, error) {
 		if d, err = s.draftFrom(tx, c.param("script"), create); err != nil {
 			return err
 		}
-		in := inheritance{from: d.version.Bindings, keep: u.meta.KeepBindings, strict: c.query("bindings_inherit") == "strict"}
+		in := inheritance{from: d.version.Bindings, of: d.current.version, keep: u.meta.KeepBindings, strict: c.query("bindings_inherit") == "strict"}
 		// An upload says everything about a version but what it inherits by name.
 		d.version.CompatibilityDate, d.version.CompatibilityFlags = date, nil
 		d.version.Placement, d.version.Limits, d.version.UsageModel = nil, nil, ""

@@ -224,10 +224,28 @@ func TestInheritance(t *testing.T) {
 	}
 	a := put(t, b, "heir?bindings_inherit=strict", hello, object{"bindings": []object{{"type": "inherit", "name": "GONE"}}})
 	want(t, "strict", a, 400, 10057)
+	earlier := newestVersion(t, b, "heir")
 	deployed(t, b, "heir", hello, nil)
 	if got := names(t, b, "heir"); len(got) != 0 {
 		t.Errorf("an upload that keeps nothing kept %v", got)
 	}
+	deployed(t, b, "heir", hello, object{"bindings": []object{{"type": "inherit", "name": "S", "old_name": "T", "version_id": earlier}, {"type": "inherit", "name": "T", "version_id": "latest"}}})
+	if got := names(t, b, "heir"); !slices.Equal(got, []string{"S"}) {
+		t.Errorf("inherit from a version that is named gave %v", got)
+	}
+	a = put(t, b, "heir", hello, object{"bindings": []object{{"type": "inherit", "name": "S", "version_id": "none"}}})
+	want(t, "inherit from a version that is not there", a, 404, 100146)
+}
+
+func newestVersion(t *testing.T, b *apitest.Bed, script string) string {
+	t.Helper()
+	var got struct {
+		Items []struct {
+			ID string `json:"id"`
+		} `json:"items"`
+	}
+	b.Account(t, "GET", "/workers/scripts/"+script+"/versions", nil).Into(t, &got)
+	return got.Items[0].ID
 }
 
 func TestParallelTriggers(t *testing.T) {

@@ -111,7 +111,7 @@ func (s *server) patchSettings(c *call) (any, error) {
 		if err := d.canChange(); err != nil {
 			return err
 		}
-		in := inheritance{from: d.version.Bindings, keep: m.KeepBindings, strict: true}
+		in := inheritance{from: d.version.Bindings, of: d.current.version, keep: m.KeepBindings, strict: true}
 		if m.Bindings == nil {
 			m.Bindings = inheritAll(d.version.Bindings)
 		}
