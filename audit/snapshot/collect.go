@@ -63,6 +63,7 @@ func Collect(ctx context.Context, t *audit.Target) (*Snapshot, error) {
 		}
 	}
 	s.finish()
+	s.Inside = askInside(ctx, t)
 	return s, s.seal()
 }
 

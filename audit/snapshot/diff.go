@@ -13,7 +13,7 @@ import (
 
 // Change is one difference. Was is what the first side says, Is the second.
 type Change struct {
-	Op   string `json:"op"` // added, removed, changed; renamed when only the name of a thing is another
+	Op   string `json:"op"` // added, removed, changed; renamed when only the name of a thing is another; disagrees
 	Path string `json:"path"`
 	Was  any    `json:"was,omitempty"`
 	Is   any    `json:"is,omitempty"`
@@ -22,10 +22,11 @@ type Change struct {
 
 // Difference is in what two snapshots differ.
 type Difference struct {
-	Verdict  audit.Verdict `json:"verdict"`
-	Changes  []Change      `json:"changes"`
-	Expected []Change      `json:"expected"` // that the contract lets vary, or that were accepted
-	Unseen   []Unseen      `json:"unseen"`   // sections that one side could not see, and that were not compared
+	Verdict  audit.Verdict  `json:"verdict"`
+	Changes  []Change       `json:"changes"`
+	Expected []Change       `json:"expected"`      // that the contract lets vary, or that were accepted
+	Unseen   []Unseen       `json:"unseen"`        // sections that one side could not see, and that were not compared
+	Disagree []Disagreement `json:"disagreements"` // of a side with itself: what its Workers see is not what the API says
 }
 
 // The operations.
@@ -34,6 +35,8 @@ const (
 	removed = "removed"
 	changed = "changed"
 	renamed = "renamed"
+	// disagrees is what inside and outside of one side do.
+	disagrees = "disagrees"
 )
 
 // differ walks two snapshots side by side.
@@ -47,7 +50,7 @@ type differ struct {
 // Diff tells in what two snapshots differ. Exchanging them exchanges added with removed and was with is, and nothing else.
 func Diff(a, b *Snapshot, accepted Accepted) *Difference {
 	d := &differ{a: a, b: b, env: a.Env != b.Env, unseen: map[string]bool{}}
-	d.out = Difference{Changes: []Change{}, Expected: []Change{}, Unseen: []Unseen{}}
+	d.out = Difference{Changes: []Change{}, Expected: []Change{}, Unseen: []Unseen{}, Disagree: append(append([]Disagreement{}, a.disagreements("a")...), b.disagreements("b")...)}
 	before, after := tree(a.Content), tree(b.Content)
 	for _, u := range slices.Concat(a.Unseen, b.Unseen) {
 		if !d.unseen[u.Section] {
@@ -73,12 +76,19 @@ func (d *differ) conclude(accepted Accepted) {
 		d.out.Expected = append(d.out.Expected, c)
 		return true
 	})
+	d.out.Disagree = slices.DeleteFunc(d.out.Disagree, func(g Disagreement) bool {
+		if !accepted.covers(g.Path) {
+			return false
+		}
+		d.out.Expected = append(d.out.Expected, Change{Op: disagrees, Path: g.Path, Was: g.Outside, Is: g.Inside, Why: "accepted by --ignore"})
+		return true
+	})
 	order := func(a, b Change) int { return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Op, b.Op)) }
 	slices.SortStableFunc(d.out.Changes, order)
 	slices.SortStableFunc(d.out.Expected, order)
 	slices.SortStableFunc(d.out.Unseen, func(a, b Unseen) int { return cmp.Compare(a.Section, b.Section) })
 	switch {
-	case len(d.out.Changes) > 0:
+	case len(d.out.Changes)+len(d.out.Disagree) > 0:
 		d.out.Verdict = audit.Fail
 	case len(d.out.Unseen) > 0:
 		d.out.Verdict = audit.Inconclusive

@@ -24,6 +24,7 @@ type Snapshot struct {
 	Settings map[string]string `json:"settings"` // what the contract lets vary by environment
 	Content  Content           `json:"content"`
 	Unseen   []Unseen          `json:"unseen"`
+	Inside   *Inside           `json:"inside,omitempty"` // not in what is declared, nor in older files
 
 	declared bool           // made of the contract: ids, digests and places are not said
 	optional map[string]any // by path: what may be there or not, and with which value when that matters

@@ -41,7 +41,7 @@ func newEnvDiff(d *Deps) *cobra.Command {
 		Use: "diff [a] [b]", Short: "Tell in what two states of the platform differ; a difference is exit code 1", Args: cobra.MaximumNArgs(2),
 		Long: "Tell in what two states of the platform differ, by meaning and with the path of every field. A side is a snapshot's file, live (the account of --env as it is now) " +
 			"or declared (what the contract says for --env); live:staging and declared:staging name another environment. Without sides, declared is compared with live: " +
-			"that also finds what a refresh cannot see, such as a renamed KV namespace, a bucket that was deleted, or anything that nobody declared.\n\n" +
+			"that also finds what a refresh cannot see, such as a renamed KV namespace, a bucket that was deleted, or anything that nobody declared. Where a side's Workers see something else than the API says they have, that is a finding too.\n\n" +
 			"Between two environments, what the contract gives each of its own (hostname, zone, issuer, origins) and what every account gives out (ids) is expected to differ, and counted apart.\n\n" +
 			"Exit codes: 0 nothing differs but what is expected; 1 something does; 4 nothing does in what could be seen, and something could not be.",
 		Example: "  cogctl env diff\n  cogctl env diff before.json live --env production\n  cogctl env diff staging.json production.json --ignore 'workers.*.serving'",
@@ -146,7 +146,14 @@ func diffReport(r *diffResult) term.Report {
 		for _, c := range r.Changes {
 			rows.Rows = append(rows.Rows, term.Row(c.Op, c.Path, shown(c.Was), shown(c.Is)))
 		}
-		report.Blocks = []term.Block{headline(r.Verdict, counted(len(r.Changes), "difference")+" between "+what), rows}
+		report.Blocks = []term.Block{headline(r.Verdict, counted(len(r.Changes), "difference")+" between "+what)}
+		if len(r.Changes) == 0 {
+			report.Blocks[0] = headline(r.Verdict, counted(len(r.Disagree), "place")+" where Workers do not see what the API says")
+		}
+		if len(r.Changes) > 0 {
+			report.Blocks = append(report.Blocks, rows)
+		}
+		report.Blocks = append(report.Blocks, disagreementRows(r)...)
 	case audit.Inconclusive:
 		report.Blocks = []term.Block{headline(r.Verdict, "nothing differs between "+what+" in what could be seen")}
 	default:
@@ -156,13 +163,29 @@ func diffReport(r *diffResult) term.Report {
 		report.Blocks = append(report.Blocks, expectedRows(r.Expected))
 	}
 	report.Blocks = append(report.Blocks, unseenLines(r.Unseen)...)
-	if r.Verdict == audit.Fail && r.A.Source == sideDeclared && r.B.Source == sideLive {
+	if r.Verdict == audit.Fail && len(r.Changes) > 0 && r.A.Source == sideDeclared && r.B.Source == sideLive {
 		report.Blocks = append(report.Blocks, term.Hint("what a deployment would put right: cogctl preview --refresh --env "+r.B.Env))
 		if slices.ContainsFunc(r.Changes, func(c snapshot.Change) bool { return c.Op == "added" }) {
 			report.Blocks = append(report.Blocks, term.Hint("what nobody declared may outlive a deployment: delete it, or accept it with --ignore and its path"))
 		}
 	}
 	return report
+}
+
+// disagreementRows show what Workers see that the API does not say.
+func disagreementRows(r *diffResult) []term.Block {
+	if len(r.Disagree) == 0 {
+		return nil
+	}
+	rows := term.Rows{Columns: []string{"in", "where", "the API says", "the Worker sees"}}
+	for _, g := range r.Disagree {
+		side := r.A
+		if g.Side == "b" {
+			side = r.B
+		}
+		rows.Rows = append(rows.Rows, term.Row(side.title(), g.Path, shown(g.Outside), shown(g.Inside)))
+	}
+	return []term.Block{rows, term.Hint("a Worker that sees what the API no longer says runs an older deployment, or its secret is empty: wait a moment, then set or deploy it again")}
 }
 
 // heading is live or declared, and for a file what its place among the two says.

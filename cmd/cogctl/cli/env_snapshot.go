@@ -18,6 +18,7 @@ func newEnvSnapshot(d *Deps) *cobra.Command {
 		Long: "Keep what the environment consists of in a file: every Worker with its bindings, variables, names of secrets, switches, cron triggers and Durable Object classes; " +
 			"routes, custom domains, the DNS records of the hostname, KV namespaces, queues with their consumers, R2 buckets with their lifecycle, Hyperdrive configurations.\n\n" +
 			"No secret's value is in it: the API does not give them out, and what looks like a credential in a plain variable is scrubbed. The same account gives the same digest.\n\n" +
+			"What the Workers see of their own environment (/api/admin/env-snapshot) is kept beside it; without the admin key (COGCTL_ADMIN_KEY), or an answer, the field inside says why not.\n\n" +
 			"The token needs to read Workers Scripts and Zone; and Workers Routes, DNS, Workers KV Storage, Queues, Workers R2 Storage and Hyperdrive, without which that section is not seen (exit 4).",
 		Example: "  cogctl env snapshot\n  cogctl env snapshot --env production --out before.json\n  cogctl env snapshot --out - | jq .content.workers",
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,6 +49,10 @@ func (d *Deps) live(ctx context.Context, env string) (*snapshot.Snapshot, error)
 	t, err := d.Target(ctx, env)
 	if err != nil {
 		return nil, err
+	}
+	if env != d.Env { // the admin key is that of --env, and no other platform may see it
+		other := *t
+		other.AdminKey, t = nil, &other
 	}
 	progress := d.Term.Progress("reading what " + t.Env + " consists of")
 	defer progress.Stop()
@@ -92,6 +97,6 @@ func snapshotReport(s *snapshot.Snapshot, file string) term.Report {
 	}
 	return term.Report{Schema: snapshot.Schema, Data: s, Blocks: append([]term.Block{
 		headline(sightOf(s), what),
-		term.Facts{{Name: "holds", Value: term.T(holds(s.Content.Sections()))}, {Name: "digest", Value: term.T(s.Digest)}},
+		term.Facts{{Name: "holds", Value: term.T(holds(s.Content.Sections()))}, {Name: "inside", Value: term.T(s.Inside.String())}, {Name: "digest", Value: term.T(s.Digest)}},
 	}, unseenLines(s.Unseen)...)}
 }

@@ -61,6 +61,7 @@ func TestEnvIsJSONForPrograms(t *testing.T) {
 		A, B              side
 		Changes, Expected []change
 		Unseen            []struct{ Section, Why, Hint string }
+		Disagreements     []any
 	}
 	for _, tt := range []struct {
 		args   []string
