@@ -76,6 +76,7 @@ export function options(name: string) {
     compatibilityFlags: workers[name]?.compatibility_flags ?? [],
     ...own,
     bindings: { ...own.bindings, ...fixture },
+    ...(name === "shared" ? { durableObjects: { LIMITER: { className: "Limiter", useSQLite: true } } } : {}),
     queueConsumers: consumers(workers[name]),
     outboundService: "internet-double",
     workers: [...services.map(service), aiDouble, internetDouble],
