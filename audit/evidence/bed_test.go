@@ -18,6 +18,7 @@ import (
 	"github.com/cognomega/edge/audit/suite"
 	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/internal/cfapi"
+	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
 const account = "fedcba9876543210fedcba9876543210"
@@ -31,6 +32,7 @@ type bed struct {
 	target   *audit.Target
 	signer   evidence.Signer
 	dir      string
+	store    *store.Store // of the live account
 }
 
 func newBed(t testing.TB) *bed {

@@ -56,7 +56,11 @@ func serving(ctx context.Context, api *cfapi.Client, worker string) ([]Subject, 
 		if err != nil {
 			return nil, err
 		}
-		subjects = append(subjects, subject(worker, now, share, v))
+		tag, err := BundleTag(ctx, api, worker, v)
+		if err != nil {
+			return nil, err
+		}
+		subjects = append(subjects, subject(worker, now, share, v, tag))
 	}
 	slices.SortFunc(subjects, func(a, b Subject) int {
 		return strings.Compare(a.Annotations["version_id"], b.Annotations["version_id"])
@@ -64,19 +68,16 @@ func serving(ctx context.Context, api *cfapi.Client, worker string) ([]Subject, 
 	return subjects, nil
 }
 
-// bundleTag is how deployments of ours name their bundle's digest, cut to what Cloudflare takes.
-const bundleTag = "bundle-"
-
 // subject names a version by what tells its code from other code: Cloudflare's etag, and our own bundle digest when the
 // deployment says one. Where neither is known the version's id has to do.
-func subject(worker string, d cfapi.Deployment, share cfapi.VersionShare, v cfapi.Version) Subject {
+func subject(worker string, d cfapi.Deployment, share cfapi.VersionShare, v cfapi.Version, tag string) Subject {
 	s := Subject{Name: "worker/" + worker, Digest: map[string]string{}, Annotations: map[string]string{
 		"deployment_id": d.ID, "version_id": share.VersionID, "percentage": strconv.FormatFloat(share.Percentage, 'f', -1, 64),
 	}}
 	if etag := strings.Trim(v.Resources.Script.ETag, `"`); etag != "" {
 		s.Digest["cloudflareEtag"] = etag
 	}
-	if bundle, ok := strings.CutPrefix(v.Annotations["workers/tag"], bundleTag); ok {
+	if bundle, ok := strings.CutPrefix(tag, bundleTag); ok {
 		s.Digest["bundleSha256Head"] = bundle
 	}
 	if len(s.Digest) == 0 {

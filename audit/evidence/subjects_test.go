@@ -3,7 +3,9 @@ package evidence_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,6 +35,7 @@ func (b *bed) live(token string) {
 		b.t.Fatal(err)
 	}
 	b.t.Cleanup(func() { _ = s.Close() })
+	b.store = s
 	deployed := func(name string, shares ...store.VersionShare) store.Script {
 		return store.Script{Name: name, LastVersion: 3, Deployments: []store.Deployment{{ID: "d-" + name, Versions: shares}, {ID: "old", Versions: []store.VersionShare{{VersionID: "v0", Percentage: 100}}}}}
 	}
@@ -94,5 +97,52 @@ func TestBundlesThatMayNotBeReadAreAnError(t *testing.T) {
 	b.live(narrow)
 	if _, err := evidence.Deployed(t.Context(), b.target); !errors.Is(err, fault.Denied) || fault.HintOf(err) == "" {
 		t.Errorf("got %v, hint %q", err, fault.HintOf(err))
+	}
+}
+
+// An edit of a secret keeps the bundle: the version that it makes has no tag, and the code of the one that has. Nothing else is
+// believed to have kept it.
+func TestAnEditedSecretKeepsTheBundle(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.live(whole)
+	secret, tag := map[string]string{"workers/triggered_by": "secret"}, map[string]string{"workers/tag": "bundle-0011223344556677"}
+	tests := map[string]struct {
+		versions []store.Version // the oldest first; the last one serves
+		want     string
+	}{
+		"once":                             {[]store.Version{{ETag: "e", Annotations: tag}, {ETag: "e", Annotations: secret}}, "bundle-0011223344556677"},
+		"often":                            {[]store.Version{{ETag: "e", Annotations: tag}, {ETag: "e", Annotations: secret}, {ETag: "e", Annotations: secret}}, "bundle-0011223344556677"},
+		"of other code":                    {[]store.Version{{ETag: "e", Annotations: tag}, {ETag: "f", Annotations: secret}}, ""},
+		"after an upload without a tag":    {[]store.Version{{ETag: "e", Annotations: tag}, {ETag: "e"}, {ETag: "e", Annotations: secret}}, ""},
+		"before the upload with the tag":   {[]store.Version{{ETag: "e", Annotations: secret}}, ""},
+		"and then an upload without a tag": {[]store.Version{{ETag: "e", Annotations: tag}, {ETag: "e", Annotations: secret}, {ETag: "e"}}, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			worker := strings.ReplaceAll(name, " ", "-")
+			var serves string
+			err := b.store.Update(func(tx *store.Tx) error {
+				for i, v := range test.versions {
+					v.Number, v.Script, v.ID = i+1, worker, fmt.Sprintf("v%d", i+1)
+					serves = v.ID
+					if err := tx.Put(store.Versions, worker+"/"+v.ID, v); err != nil {
+						return err
+					}
+				}
+				return tx.Put(store.Scripts, worker, store.Script{Name: worker, LastVersion: len(test.versions)})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := b.target.API.Version(t.Context(), worker, serves)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := evidence.BundleTag(t.Context(), b.target.API, worker, v); err != nil || got != test.want {
+				t.Errorf("%q, %v; want %q", got, err, test.want)
+			}
+		})
 	}
 }

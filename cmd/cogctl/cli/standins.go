@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cognomega/edge/audit/cors"
+	"github.com/cognomega/edge/audit/evidence"
 	"github.com/cognomega/edge/internal/cfapi"
 	"github.com/cognomega/edge/internal/fault"
 )
@@ -59,7 +60,14 @@ func mendStandIn(ctx context.Context, api *cfapi.Client, name string) (bool, err
 	if at < 0 {
 		return false, fault.New(fault.Conflict, "Worker %s has stand-ins only, and no version of its own", name).WithHint("cogctl up")
 	}
-	own := versions[at]
+	own, err := api.Version(ctx, name, versions[at].ID)
+	if err != nil {
+		return false, err
+	}
+	said, err := saidOf(ctx, api, name, own)
+	if err != nil {
+		return false, err
+	}
 	if err := api.Deploy(ctx, name, own.ID, "put back after cogctl audit cors --break"); err != nil {
 		return false, err
 	}
@@ -67,18 +75,23 @@ func mendStandIn(ctx context.Context, api *cfapi.Client, name string) (bool, err
 	if err != nil {
 		return false, err
 	}
-	return true, putLike(ctx, api, name, own.ID, code, saidOf(own))
+	return true, putLike(ctx, api, name, own.ID, code, said)
 }
 
-// saidOf is what an upload said of a version: the annotations that Cloudflare makes itself cannot be uploaded.
-func saidOf(v cfapi.Version) map[string]string {
+// saidOf is what an upload says of a version's code. The annotations that Cloudflare makes itself cannot be uploaded, and where an
+// edit of a secret made the version its bundle is named again: else the gates would not know it.
+func saidOf(ctx context.Context, api *cfapi.Client, name string, own cfapi.Version) (map[string]string, error) {
 	said := map[string]string{}
 	for _, key := range []string{"workers/message", "workers/tag"} {
-		if text, ok := v.Annotations[key]; ok {
+		if text, ok := own.Annotations[key]; ok {
 			said[key] = text
 		}
 	}
-	return said
+	tag, err := evidence.BundleTag(ctx, api, name, own)
+	if tag != "" {
+		said["workers/tag"] = tag
+	}
+	return said, err
 }
 
 // putLike uploads code with the bindings of a version, and the settings that the script has.

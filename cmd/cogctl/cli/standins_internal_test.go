@@ -151,7 +151,7 @@ func TestWhatCloudflareSaysOfAVersionIsNotUploaded(t *testing.T) {
 	a.must(putStandIn(t.Context(), a.api, "svc", 500))
 	_, err := mendStandIns(t.Context(), a.api, []string{"svc"})
 	a.must(err)
-	if _, v := a.state(); v.Annotations["workers/triggered_by"] == "secret" {
+	if _, v := a.state(); !reflect.DeepEqual(v.Annotations, map[string]string{"workers/tag": "bundle-1"}) {
 		t.Errorf("the version that was uploaded says %v", v.Annotations)
 	}
 }
