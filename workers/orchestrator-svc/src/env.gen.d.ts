@@ -10,8 +10,12 @@ export interface Env {
   readonly GROQ_BASE: string;
   /** Answers under an Idempotency-Key, and what breakers tell each other. */
   readonly KV: KVNamespace;
+  /** The balance that goes with an answer. */
+  readonly KV_BILLING: KVNamespace;
   /** Without it OpenAI is passed over. */
   readonly OPENAI_API_KEY?: string;
   /** Where OpenAI is; a double serves it on this machine. */
   readonly OPENAI_BASE: string;
+  /** What answers used, on its way to the ledger. */
+  readonly USAGE: Queue;
 }

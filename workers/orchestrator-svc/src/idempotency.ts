@@ -18,6 +18,8 @@ const underWay = new Set<string>();
 
 /** One caller's use of one Idempotency-Key. */
 export interface Once {
+  /** The key with a digest of the request that it came with: what is charged once. Undefined without a key. */
+  readonly name: readonly [given: string, basis: string] | undefined;
   /** The answer that was given before, if any. */
   readonly kept: Answer | undefined;
   /** Keeps the answer that was given now. */
@@ -26,11 +28,11 @@ export interface Once {
   end(): void;
 }
 
-const always: Once = { kept: undefined, keep: async () => {}, end: () => {} };
+const always: Once = { name: undefined, kept: undefined, keep: async () => {}, end: () => {} };
 
 /**
  * Looks up what a key was used for. KV decides nothing at once for the whole world: two calls at the same moment in two places may both
- * be answered, under one id, so that they are charged once.
+ * be answered. Both are charged under one id, made of the name, which the ledger takes once.
  */
 export async function once(call: Call<Env>, request: unknown): Promise<Once> {
   const given = call.request.headers.get("idempotency-key");
@@ -49,6 +51,7 @@ export async function once(call: Call<Env>, request: unknown): Promise<Once> {
   underWay.add(digest);
   try {
     return {
+      name: [given, basis],
       kept: await lookUp(call.env.KV, digest, basis),
       keep: (answer) => keep(call.env.KV, digest, { basis, answer }),
       end: () => underWay.delete(digest),

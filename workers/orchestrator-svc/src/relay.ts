@@ -6,9 +6,9 @@ import type { Provider } from "./provider";
 import { Stitcher } from "./stitch";
 import { estimateTokens, type Message, type Piece, type Question, type Usage } from "./wire";
 
-/** One attempt as it is told and recorded. */
+/** One attempt as it is told and recorded; "left" is one whose caller went away. */
 export interface Attempt extends Target {
-  readonly outcome: "answered" | FailureKind;
+  readonly outcome: "answered" | "left" | FailureKind;
   readonly ms: number;
 }
 
@@ -128,6 +128,7 @@ class Turn {
   /** The caller went away: nothing is known of the model. */
   left(): void {
     if (!this.told) {
+      this.tell("left");
       this.relay.breakers.abandoned(this.target);
     }
   }
@@ -155,9 +156,10 @@ export async function relayWhole(relay: Relay, question: Question): Promise<Answ
   throw journey.problem();
 }
 
-/** Some text of a streamed answer, and whose it is. */
+/** Some text of a streamed answer, whose it is, and what was attempted for it so far. */
 export interface Delta extends Target {
   readonly text: string;
+  readonly attempts: readonly Attempt[];
 }
 
 /**
@@ -180,7 +182,7 @@ export async function* relayStream(relay: Relay, question: Question): AsyncGener
     try {
       for await (const more of fresh(turn, continued(question, before), before, relay.times, took)) {
         text += more;
-        yield { ...turn.target, text: more };
+        yield { ...turn.target, text: more, attempts: journey.attempts };
       }
       turn.ended(text);
       const usage = (before === "" ? took.usage : undefined) ?? estimate(question, text);
@@ -256,6 +258,7 @@ function continued(question: Question, text: string): Question {
   return { ...question, messages };
 }
 
-function estimate(question: Question, text: string): Usage {
+/** What a question and its answer come to where no provider counted, or not all of it. */
+export function estimate(question: Question, text: string): Usage {
   return { tokensIn: estimateTokens(...question.messages.map((m) => m.content)), tokensOut: estimateTokens(text) };
 }

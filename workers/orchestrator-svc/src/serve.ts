@@ -1,12 +1,15 @@
-import { MODELS, PRICES } from "../../shared/src/contract.gen";
+import { MODELS } from "../../shared/src/contract.gen";
+import { creditsOf as creditsOfMicro, priceOf } from "../../shared/src/money/micro";
 import { Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
 import type { Asked } from "./asked";
+import { shownBalance } from "./balance";
 import { Breakers } from "./breakers";
+import { charge, payerOf, usageOf } from "./charge";
 import type { Env } from "./env.gen";
 import { type Once, once } from "./idempotency";
 import { providersOf } from "./provider";
-import { type Answer, type Delta, type Relay, relayStream, relayWhole } from "./relay";
+import { type Answer, type Delta, estimate, type Relay, relayStream, relayWhole } from "./relay";
 
 /** How one of the doors writes an answer down. */
 export interface Door {
@@ -26,21 +29,44 @@ export interface About {
 /** What is known of the models is known to the isolate; nothing in it is of any request. */
 const breakers = new Breakers(MODELS.breaker, Date.now);
 
+/** One request on its way to an answer. */
+interface Served {
+  readonly call: Call<Env>;
+  readonly asked: Asked;
+  readonly use: Once;
+  readonly door: Door;
+  readonly about: About;
+  /** Who pays; nobody for a guest. */
+  readonly payer: string | undefined;
+  readonly balance: Promise<string | null>;
+}
+
 /** Answers a question once a key, whole or as a stream. */
 export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door: Door): Promise<Response> {
   const about = { requestId: call.requestId, now: Math.floor(Date.now() / 1000) };
+  const payer = payerOf(call.caller);
   const use = await once(call, [new URL(call.request.url).pathname, asked]);
+  const served = { call, asked, use, door, about, payer, balance: shownBalance(call.env.KV_BILLING, payer) };
   try {
     if (use.kept !== undefined) {
-      use.end();
-      return stream ? replay(use.kept, door, about) : withFacts(door.whole(use.kept, about), use.kept, "HIT");
+      use.end(); // it was charged when it was given
+      const again = stream ? replay(use.kept, door, about) : withFacts(door.whole(use.kept, about), use.kept, "HIT");
+      return withBalance(again, await served.balance);
     }
     const relay = relayOf(call, asked);
-    return stream ? await streamed(call, relay, asked, use, door, about) : await whole(call, relay, asked, use, door, about);
+    const response = stream ? await streamed(served, relay) : await whole(served, relay);
+    return withBalance(response, await served.balance);
   } catch (error) {
     use.end();
     throw error;
   }
+}
+
+function withBalance(response: Response, balance: string | null): Response {
+  if (balance !== null) {
+    response.headers.set("x-credits-balance", balance);
+  }
+  return response;
 }
 
 function relayOf({ env, ctx }: Call<Env>, { tier }: Asked): Relay {
@@ -53,52 +79,91 @@ function relayOf({ env, ctx }: Call<Env>, { tier }: Asked): Relay {
   };
 }
 
-async function whole(call: Call<Env>, relay: Relay, { question }: Asked, use: Once, door: Door, about: About): Promise<Response> {
-  const answer = await relayWhole(relay, question);
-  call.ctx.waitUntil(finish(use, answer));
-  return withFacts(door.whole(answer, about), answer, "MISS");
+async function whole(served: Served, relay: Relay): Promise<Response> {
+  const answer = await relayWhole(relay, served.asked.question);
+  served.call.ctx.waitUntil(finish(served, answer));
+  return withFacts(served.door.whole(answer, served.about), answer, "MISS");
 }
 
-/** Keeping comes after the answer: who waits for it should not pay for what others may need. */
-async function finish(use: Once, answer: Answer): Promise<void> {
+/** Charging and keeping come after the answer: who waits for it should not pay for what others may need. */
+async function finish(served: Served, answer: Answer): Promise<void> {
+  const billed = bill(served, answer);
   try {
-    await use.keep(answer);
+    await served.use.keep(answer);
   } finally {
-    use.end();
+    served.use.end();
+    await billed;
+  }
+}
+
+async function bill({ call, asked, use, about, payer: account }: Served, answer: Answer): Promise<void> {
+  if (account !== undefined) {
+    const route = new URL(call.request.url).pathname;
+    const event = await usageOf({ account, route, skill: asked.skill, requestId: about.requestId, name: use.name }, answer, Date.now());
+    await charge(call.env.USAGE, event);
   }
 }
 
 const encoder = new TextEncoder();
 const streamHeaders = { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store" };
 
+/** How long a model may take to stop once its caller went away: one that is silent is not waited for. */
+const leaveMs = 1_000;
+
 /** The answer begins with the first content: until then a failure has a status of its own. */
-async function streamed(call: Call<Env>, relay: Relay, { question }: Asked, use: Once, door: Door, about: About): Promise<Response> {
-  const deltas = relayStream(relay, question);
+async function streamed(served: Served, relay: Relay): Promise<Response> {
+  const { call, asked, use, door, about } = served;
+  const deltas = relayStream(relay, asked.question);
   const first = await deltas.next();
+  // Without a promise to wait for, the runtime may drop a request whose caller went away before it is charged.
+  const settled = Promise.withResolvers<void>();
+  call.ctx.waitUntil(settled.promise);
+  let open = true;
+  const settle = (done: () => Promise<void>) => {
+    if (open) {
+      open = false; // what came first counts, the end or the caller's leaving: a stream is charged once
+      settled.resolve(done());
+    }
+  };
   let next: IteratorResult<Delta, Answer> | undefined = first;
   let index = 0;
+  let text = "";
+  let last = first.value;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
         const { done, value } = next ?? (await deltas.next());
         next = undefined;
         if (!done) {
+          text += value.text;
+          last = value;
+        }
+        if (!open) {
+          return;
+        }
+        if (!done) {
           controller.enqueue(encoder.encode(door.delta(value, index++, about)));
           return;
         }
-        call.ctx.waitUntil(finish(use, value));
+        settle(() => finish(served, value));
         controller.enqueue(encoder.encode(door.end(value, about)));
       } catch (error) {
-        use.end();
+        if (!open) {
+          return;
+        }
+        settle(async () => use.end());
         const problem = error instanceof Problem ? error : new Problem(500, "internal_error", undefined, { cause: error });
         controller.enqueue(encoder.encode(door.broken(problem, about)));
       }
       controller.close();
     },
-    // The caller went away: the model is told to stop, and nothing is kept.
-    async cancel() {
-      use.end();
-      await deltas.return(undefined as never);
+    // The caller went away: the model is told to stop, nothing is kept, and what was generated is charged.
+    cancel() {
+      settle(async () => {
+        use.end();
+        await Promise.race([deltas.return(undefined as never), scheduler.wait(leaveMs)]);
+        await bill(served, { ...last, text, finish: "left", ...estimate(asked.question, text) });
+      });
     },
   });
   const { provider, model } = first.value;
@@ -107,7 +172,7 @@ async function streamed(call: Call<Env>, relay: Relay, { question }: Asked, use:
 
 function replay(answer: Answer, door: Door, about: About): Response {
   const { provider, model, text } = answer;
-  const body = door.delta({ provider, model, text }, 0, about) + door.end(answer, about);
+  const body = door.delta({ provider, model, text, attempts: answer.attempts }, 0, about) + door.end(answer, about);
   return new Response(body, { headers: { ...streamHeaders, "x-provider": provider, "x-model": model, "x-cache": "HIT" } });
 }
 
@@ -128,9 +193,5 @@ function withFacts(response: Response, answer: Answer, cache: "HIT" | "MISS"): R
 
 /** What an answer costs, to 3 decimals: whole micro-credits for every token, and never rounded before it is shown. */
 export function creditsOf({ tokensIn, tokensOut }: Answer): string {
-  return (microOf(tokensIn + tokensOut) / PRICES.microPerCredit).toFixed(3);
-}
-
-function microOf(tokens: number): number {
-  return Math.ceil((tokens * PRICES.microPer1kTokens) / 1000);
+  return creditsOfMicro(priceOf(tokensIn + tokensOut)).toFixed(3);
 }

@@ -97,7 +97,7 @@ function usageOf(body: Json): Usage | undefined {
   const given = (body.usage ?? (body.x_groq as Json | null | undefined)?.usage) as Json | null | undefined;
   const tokensIn = given?.prompt_tokens;
   const tokensOut = given?.completion_tokens;
-  return isCount(tokensIn) && isCount(tokensOut) ? { tokensIn, tokensOut } : undefined;
+  return isCount(tokensIn) && isCount(tokensOut) && tokensIn + tokensOut > 0 ? { tokensIn, tokensOut } : undefined;
 }
 
 function isCount(value: unknown): value is number {

@@ -693,12 +693,20 @@ export const BINDINGS = {
       "kind": "kv",
       "optional": false
     },
+    "KV_BILLING": {
+      "kind": "kv",
+      "optional": false
+    },
     "OPENAI_API_KEY": {
       "kind": "secret",
       "optional": true
     },
     "OPENAI_BASE": {
       "kind": "var",
+      "optional": false
+    },
+    "USAGE": {
+      "kind": "queue",
       "optional": false
     }
   },
