@@ -33,8 +33,9 @@ const (
 	toolTimeout  = 10 * time.Second
 )
 
-// unrecognizedName is the TLS alert for a hostname that the edge does not serve (RFC 6066, section 3).
-const unrecognizedName tls.AlertError = 112
+// refusedByPeer is what crypto/tls calls an alert of the other side: the edge has no such hostname, and so no platform. A certificate
+// that is not trusted is this side's error.
+const refusedByPeer = "remote error"
 
 // examiner looks at one machine.
 type examiner struct {
@@ -223,8 +224,8 @@ func (x examiner) handshake(e localcloud.Endpoints, ca *x509.Certificate) sympto
 	}
 	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: toolTimeout}, Config: &tls.Config{RootCAs: roots, ServerName: c.Envs[localEnv].Hostname, MinVersion: tls.VersionTLS12}}
 	conn, err := dialer.DialContext(x.ctx, "tcp", e.EdgeHTTPS)
-	if alert := tls.AlertError(0); errors.As(err, &alert) && alert == unrecognizedName {
-		return fine("certificate", "valid; the hostname is not provisioned yet: cogctl up")
+	if refused := (*net.OpError)(nil); errors.As(err, &refused) && refused.Op == refusedByPeer {
+		return fine("certificate", "valid; there is no platform yet to serve with it: cogctl up")
 	}
 	if err != nil {
 		return sick("certificate", "the edge's certificate is not trusted by "+relative(e.CAFile)+": "+err.Error(), "cogctl local stop; cogctl local start")

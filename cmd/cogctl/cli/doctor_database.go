@@ -34,6 +34,8 @@ func (x examiner) database() symptom {
 	s := platform.LookAtLedger(x.ctx, x.layout, platform.Local, x.d.Getenv)
 	_, cloud := platform.RunningLocal(x.ctx, x.layout)
 	switch {
+	case s.Stopped && x.d.neverUp(x.layout):
+		return fine("database", "none yet: cogctl up makes it")
 	case s.Stopped && cloud == nil:
 		return sick("database", "stopped, and the platform serves without its ledger", "cogctl up")
 	case s.Stopped:

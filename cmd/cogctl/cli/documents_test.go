@@ -25,7 +25,7 @@ type use struct {
 // file, an account of the ledger, and a queue.
 var uses = []use{
 	{args: "version"}, {args: "schema"}, {args: "local start"}, {args: "local status"},
-	{args: "up"}, {args: "up --dry-run"}, {args: "up"}, {args: "preview --refresh"}, {args: "status"}, {args: "doctor"}, {args: "local logs cognomega-api"},
+	{args: "doctor"}, {args: "up --dry-run"}, {args: "up"}, {args: "up --dry-run"}, {args: "up"}, {args: "preview --refresh"}, {args: "status"}, {args: "doctor"}, {args: "local logs cognomega-api"},
 	{args: "prove phase0 --dry-run"}, {args: "prove phase0"}, {args: "prove phase1 --dry-run", says: "would make up an account"}, {args: "prove phase1 --burst 20 --skip-outage"}, {args: "verify $PROOF"}, {args: "preflight"},
 	{args: "slo prove --dry-run"}, {args: "slo prove ai-binding --rate 20 --duration 3s", exit: anyVerdict}, {args: "slo prove credits-kv credits-neon --rate 20 --duration 3s", exit: anyVerdict}, {args: "slo report", exit: anyVerdict}, {args: "slo report --from analytics", exit: anyVerdict},
 	{args: "gate"}, {args: "gate phase0"}, {args: "gate phase1"}, {args: "gate promote", exit: fault.ExitRefused},

@@ -18,6 +18,7 @@ type previewResult struct {
 	Changes map[string]int  `json:"changes"`
 	Plan    []plannedChange `json:"plan"`
 	Drift   []platformDrift `json:"drift"`
+	First   []string        `json:"first_up,omitempty"` // what the first up would do, where there is nothing yet to plan against
 	rows    term.Rows
 }
 

@@ -48,6 +48,9 @@ func newUp(d *Deps) *cobra.Command {
 		Example: "  cogctl up\n  cogctl up --dry-run          # the same as cogctl preview --refresh",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.dryRun {
+				if l, err := d.layout(); err == nil && d.neverUp(l) {
+					return planFirstUp(d)
+				}
 				return previewCommand(cmd.Context(), d, previewOptions{refresh: true, allowDelete: o.allowDelete})
 			}
 			result, err := runUp(cmd.Context(), d, o)
