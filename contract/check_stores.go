@@ -23,6 +23,7 @@ func checkStores(c *Contract, rep *report) {
 		owner[key] = id
 		checkLifecycle(rep, id, s)
 		checkDatabase(rep, id, s)
+		checkQuota(c, rep, id, s)
 	}
 }
 
@@ -42,6 +43,31 @@ func checkLifecycle(rep *report, id string, s Store) {
 		}
 		if r.DeleteAfterDays > 0 && r.InfrequentAccessAfterDays >= r.DeleteAfterDays {
 			rep.addf(file, join(at, rule), "moves objects at %d days, when they are deleted at %d", r.InfrequentAccessAfterDays, r.DeleteAfterDays)
+		}
+	}
+}
+
+// checkQuota sees that a quota leaves out no role: a missing one would be a missing limit.
+func checkQuota(c *Contract, rep *report, id string, s Store) {
+	const file = "stores.json"
+	at := join(id, "quota_bytes")
+	if len(s.QuotaBytes) == 0 {
+		return
+	}
+	if s.Kind != StoreR2 {
+		rep.addf(file, at, "only a bucket has a quota")
+	}
+	for _, role := range sorted(c.Auth.Roles) {
+		if _, ok := s.QuotaBytes[role]; !ok {
+			rep.addf(file, at, "has nothing for role %q", role)
+		}
+	}
+	for _, role := range sorted(s.QuotaBytes) {
+		if _, ok := c.Auth.Roles[role]; !ok {
+			rep.addf(file, join(at, role), "is no role of auth.json")
+		}
+		if s.QuotaBytes[role] < 1 {
+			rep.addf(file, join(at, role), "is %d, want a number of bytes", s.QuotaBytes[role])
 		}
 	}
 }

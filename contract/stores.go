@@ -32,6 +32,9 @@ type Store struct {
 	Name      string                   `json:"name"`                // the namespace's title, or the name of the bucket, queue or configuration
 	Lifecycle map[string]LifecycleRule `json:"lifecycle,omitempty"` // of an R2 bucket, by rule id
 
+	// QuotaBytes, of an R2 bucket that users write to, is what each role's account may keep in it.
+	QuotaBytes map[string]int `json:"quota_bytes,omitempty"`
+
 	// DatabaseSecret, of a Hyperdrive configuration, names the secret that is the database's connection string. Its answers are
 	// never cached: a balance that was right a minute ago is wrong.
 	DatabaseSecret string `json:"database_secret,omitempty"`

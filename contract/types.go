@@ -117,6 +117,7 @@ type Limits struct {
 	MaxBodyBytes     int    `json:"max_body_bytes"`
 	MaxURLBytes      int    `json:"max_url_bytes"`
 	ServiceTimeoutMS int    `json:"service_timeout_ms"`
+	StreamTimeoutMS  int    `json:"stream_timeout_ms"` // instead of it where a body streams: the client's connection sets the pace
 }
 
 // CORS is what a preflight answers to an allowed origin.
@@ -157,6 +158,8 @@ type Path struct {
 	Auth         Access   `json:"auth"`
 	Address      bool     `json:"address,omitempty"`        // its Worker sees where the caller is
 	MaxBodyBytes int      `json:"max_body_bytes,omitempty"` // instead of the limit for all paths
+	// Streams says that a body goes to the Worker as it comes: it must declare its length, and may take as long as stream_timeout_ms.
+	Streams bool `json:"streams,omitempty"`
 	// Sheds lists the methods that are turned away while usage is written too late: what they ask for can be asked for again.
 	Sheds []string `json:"sheds,omitempty"`
 }

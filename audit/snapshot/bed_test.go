@@ -94,12 +94,13 @@ func (b *bed) deploy() {
 		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]},
 		text("GROQ_BASE", "https://api.groq.localhost/openai/v1"), text("OPENAI_BASE", "https://api.openai.localhost/v1"),
 		cfapi.Binding{Name: "USAGE", Type: "queue", QueueName: "cognomega-usage-events"})
-	b.upload("admin-svc", nil, service("AUTH", "auth-svc"), service("BILLING", "billing-svc"), service("ORCHESTRATOR", "orchestrator-svc"),
+	b.upload("files-svc", nil, cfapi.Binding{Name: "R2_UPLOADS", Type: "r2_bucket", BucketName: "cognomega-uploads"})
+	b.upload("admin-svc", nil, service("AUTH", "auth-svc"), service("BILLING", "billing-svc"), service("FILES", "files-svc"), service("ORCHESTRATOR", "orchestrator-svc"),
 		service("RECONCILER", "reconciler"), service("USAGE", "usage-svc"), service("WRITER", "usage-writer"),
 		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})
 	b.upload("cognomega-api", nil, issuer, keys, secret("ADMIN_API_KEY"), text("ALLOWED_ORIGINS", origins),
 		service("AUTH", "auth-svc"), service("ORCHESTRATOR", "orchestrator-svc"), service("BILLING", "billing-svc"), service("USAGE", "usage-svc"),
-		service("RECONCILER", "reconciler"), service("ADMIN", "admin-svc"), cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})
+		service("RECONCILER", "reconciler"), service("ADMIN", "admin-svc"), service("FILES", "files-svc"), cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})
 }
 
 func service(name, worker string) cfapi.Binding {

@@ -30,6 +30,7 @@ type tsPath struct {
 	Auth    string   `json:"auth"`
 	Address bool     `json:"address"`
 	MaxBody int      `json:"maxBody"`
+	Streams bool     `json:"streams"`
 	Sheds   []string `json:"sheds"`
 }
 
@@ -46,12 +47,14 @@ func shared(c *contract.Contract) []byte {
 	b.WriteString(banner)
 	constant(&b, "LIMITS", "What the gateway enforces on every request.", map[string]int{
 		"maxBodyBytes": c.HTTP.Limits.MaxBodyBytes, "maxUrlBytes": c.HTTP.Limits.MaxURLBytes, "serviceTimeoutMs": c.HTTP.Limits.ServiceTimeoutMS,
+		"streamTimeoutMs": c.HTTP.Limits.StreamTimeoutMS,
 	})
 	constant(&b, "CORS", "What a preflight answers to an allowed origin.", corsOf(c.HTTP.CORS))
 	constant(&b, "FORWARD_HEADERS", "The only request headers that a service sees, in lower case.", lower(c.HTTP.Forward.Headers))
 	constant(&b, "ADDRESS_HEADERS", "Those that say where a caller is, beside them on a path of address.", lower(c.HTTP.Forward.Address))
 	constant(&b, "AUTH", "How callers prove who they are; times in seconds.", authOf(c.Auth))
 	constant(&b, "KEYS", "How stored keys are spelt.", keysOf(c))
+	constant(&b, "QUOTAS", "What each role's account may keep in a bucket, in bytes.", quotasOf(c))
 	constant(&b, "PRICES", "What usage costs, in whole micro-credits.", map[string]int{
 		"microPerCredit": c.Prices.Unit.MicroCreditsPerCredit, "microPer1kTokens": c.Prices.Tokens.MicroCreditsPer1K,
 	})
@@ -130,6 +133,16 @@ func keysOf(c *contract.Contract) map[string]tsKey {
 	return keys
 }
 
+func quotasOf(c *contract.Contract) map[string]map[string]int {
+	quotas := map[string]map[string]int{}
+	for id, s := range c.Stores {
+		if len(s.QuotaBytes) > 0 {
+			quotas[id] = s.QuotaBytes
+		}
+	}
+	return quotas
+}
+
 type tsQueue struct {
 	Name        string  `json:"name"`
 	Consumer    *string `json:"consumer"`   // the Worker that takes the messages, or null when none does
@@ -197,7 +210,7 @@ func pathsOf(c *contract.Contract) map[string]tsPath {
 	for path, p := range c.HTTP.Paths {
 		out := tsPath{
 			Aliases: append([]string{}, p.Aliases...), Methods: p.Methods, Worker: p.Worker, Auth: string(p.Auth), Address: p.Address,
-			MaxBody: p.MaxBodyBytes, Sheds: append([]string{}, p.Sheds...),
+			MaxBody: p.MaxBodyBytes, Streams: p.Streams, Sheds: append([]string{}, p.Sheds...),
 		}
 		if out.MaxBody == 0 {
 			out.MaxBody = c.HTTP.Limits.MaxBodyBytes

@@ -6,6 +6,8 @@ export interface Env {
   readonly AUTH: Fetcher;
   /** Asked for its environment. */
   readonly BILLING: Fetcher;
+  /** Asked for its environment. */
+  readonly FILES: Fetcher;
   /** Cleaned of what is old. */
   readonly KV_BILLING: KVNamespace;
   /** Asked for its environment. */

@@ -41,6 +41,7 @@ describe("GET env-snapshot", () => {
       "admin-svc",
       "auth-svc",
       "billing-svc",
+      "files-svc",
       "orchestrator-svc",
       "reconciler",
       "usage-svc",

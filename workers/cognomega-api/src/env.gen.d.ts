@@ -12,6 +12,8 @@ export interface Env {
   readonly AUTH: Fetcher;
   /** Balances and adjustments. */
   readonly BILLING: Fetcher;
+  /** Files, in and out. */
+  readonly FILES: Fetcher;
   /** The only iss a token may carry. */
   readonly ISSUER: string;
   /** Reads the JWKS that tokens are verified against. */

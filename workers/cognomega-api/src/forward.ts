@@ -21,12 +21,10 @@ export async function forward(incoming: Incoming, service: Fetcher, target: Targ
   const headers = inwardHeaders(incoming.headers, target.forwarded, inward);
   // The runtime reads each member that is given, so a GET, which most requests are, gives no more than it needs.
   const init: RequestInit =
-    method === "GET"
-      ? { headers, redirect: "manual" }
-      : { method, headers, body: await bodyOf(incoming, target.maxBody), redirect: "manual" };
+    method === "GET" ? { headers, redirect: "manual" } : { method, headers, body: await bodyOf(incoming, target), redirect: "manual" };
   const answering = service.fetch(`https://service${inward.resource}`, init);
   try {
-    return await within(inward.timeoutMs ?? LIMITS.serviceTimeoutMs, answering, () => new Problem(504, "service_timeout"));
+    return await within(inward.timeoutMs ?? timeoutOf(target), answering, () => new Problem(504, "service_timeout"));
   } catch (error) {
     throw error instanceof Problem ? error : new Problem(502, "service_failed", undefined, { cause: error });
   }
@@ -51,12 +49,20 @@ function inwardHeaders(outside: ReadonlyMap<string, string>, forwarded: readonly
   return headers;
 }
 
-/** A body of declared length streams through; one without is counted here, before the service sees any of it. */
-async function bodyOf({ request, method, headers }: Incoming, max: number): Promise<BodyInit | null> {
+/** Where a body streams, the service cannot answer before its client has sent it. */
+function timeoutOf(target: Target): number {
+  return target.streams ? LIMITS.streamTimeoutMs : LIMITS.serviceTimeoutMs;
+}
+
+/** A body of declared length streams through; one without is counted here, before the service sees any of it, unless it is too long for that. */
+async function bodyOf({ request, method, headers }: Incoming, { maxBody: max, streams }: Target): Promise<BodyInit | null> {
   if (method === "HEAD" || request.body === null) {
     return null;
   }
   const length = headers.get("content-length") ?? null;
+  if (length === null && streams) {
+    throw new Problem(411, "length_required", "Content-Length is not given.");
+  }
   refuseLongBody(length, max);
   return length === null ? readBytes(request, max) : request.body;
 }

@@ -15,6 +15,8 @@ export interface Target {
   readonly allow: string;
   readonly auth: "none" | "optional" | "token" | "admin";
   readonly maxBody: number;
+  /** A body goes inward as it comes, at the pace of the client's connection. */
+  readonly streams: boolean;
   /** The only headers from outside that its service sees. */
   readonly forwarded: readonly string[];
   /** Methods that are turned away while usage is written too late. */
@@ -33,10 +35,10 @@ const withAddress: readonly string[] = [...FORWARD_HEADERS, ...ADDRESS_HEADERS];
 function targets(): Map<string, Target> {
   const table = new Map<string, Target>();
   const paths: Readonly<Record<string, PathEntry>> = PATHS;
-  for (const [path, { binding, methods, aliases, auth, maxBody, address, sheds }] of Object.entries(paths)) {
+  for (const [path, { binding, methods, aliases, auth, maxBody, streams, address, sheds }] of Object.entries(paths)) {
     const allow = allowHeader(methods);
     const forwarded = address ? withAddress : FORWARD_HEADERS;
-    const target: Target = { path, binding, methods: new Set(allow.split(", ")), allow, auth, maxBody, forwarded, sheds };
+    const target: Target = { path, binding, methods: new Set(allow.split(", ")), allow, auth, maxBody, streams, forwarded, sheds };
     for (const name of [path, ...aliases]) {
       table.set(name, target);
     }

@@ -4,7 +4,8 @@
 export const LIMITS = {
   "maxBodyBytes": 1048576,
   "maxUrlBytes": 8192,
-  "serviceTimeoutMs": 30000
+  "serviceTimeoutMs": 30000,
+  "streamTimeoutMs": 900000
 } as const;
 
 /** What a preflight answers to an allowed origin. */
@@ -25,7 +26,10 @@ export const FORWARD_HEADERS = [
   "content-length",
   "content-type",
   "if-match",
+  "if-modified-since",
   "if-none-match",
+  "if-range",
+  "if-unmodified-since",
   "range",
   "user-agent",
   "x-intelligence-tier",
@@ -137,11 +141,25 @@ export const KEYS = {
     "separators": "/",
     "maxBytes": 1024
   },
+  "upload_index": {
+    "store": "uploads",
+    "format": "index/{safe_email}/{rev_ts}-{uuid}",
+    "separators": "/",
+    "maxBytes": 1024
+  },
   "usage": {
     "store": "billing",
     "format": "usage:{email}:{rev_ts}:{id}",
     "separators": ":",
     "maxBytes": 512
+  }
+} as const;
+
+/** What each role's account may keep in a bucket, in bytes. */
+export const QUOTAS = {
+  "uploads": {
+    "guest": 52428800,
+    "user": 1073741824
   }
 } as const;
 
@@ -337,6 +355,7 @@ export const PATHS = {
     "auth": "none",
     "address": false,
     "maxBody": 1048576,
+    "streams": false,
     "sheds": []
   },
   "/api/admin/cleanup": {
@@ -349,6 +368,7 @@ export const PATHS = {
     "auth": "admin",
     "address": false,
     "maxBody": 16384,
+    "streams": false,
     "sheds": []
   },
   "/api/admin/env-snapshot": {
@@ -363,6 +383,7 @@ export const PATHS = {
     "auth": "admin",
     "address": false,
     "maxBody": 1048576,
+    "streams": false,
     "sheds": []
   },
   "/api/admin/ping": {
@@ -375,6 +396,7 @@ export const PATHS = {
     "auth": "admin",
     "address": false,
     "maxBody": 1048576,
+    "streams": false,
     "sheds": []
   },
   "/api/admin/reconcile": {
@@ -387,6 +409,7 @@ export const PATHS = {
     "auth": "admin",
     "address": false,
     "maxBody": 16384,
+    "streams": false,
     "sheds": []
   },
   "/api/ai/binding": {
@@ -399,6 +422,7 @@ export const PATHS = {
     "auth": "optional",
     "address": false,
     "maxBody": 1048576,
+    "streams": false,
     "sheds": []
   },
   "/api/ai/test": {
@@ -411,6 +435,7 @@ export const PATHS = {
     "auth": "optional",
     "address": false,
     "maxBody": 16384,
+    "streams": false,
     "sheds": [
       "POST"
     ]
@@ -432,6 +457,7 @@ export const PATHS = {
     "auth": "token",
     "address": false,
     "maxBody": 16384,
+    "streams": false,
     "sheds": [
       "GET"
     ]
@@ -451,6 +477,7 @@ export const PATHS = {
     "auth": "token",
     "address": false,
     "maxBody": 1048576,
+    "streams": false,
     "sheds": []
   },
   "/api/credits/adjust": {
@@ -463,6 +490,35 @@ export const PATHS = {
     "auth": "admin",
     "address": false,
     "maxBody": 16384,
+    "streams": false,
+    "sheds": []
+  },
+  "/api/files": {
+    "aliases": [],
+    "methods": [
+      "GET",
+      "POST"
+    ],
+    "worker": "files-svc",
+    "binding": "FILES",
+    "auth": "token",
+    "address": false,
+    "maxBody": 104857600,
+    "streams": true,
+    "sheds": []
+  },
+  "/api/files/:key": {
+    "aliases": [],
+    "methods": [
+      "GET",
+      "DELETE"
+    ],
+    "worker": "files-svc",
+    "binding": "FILES",
+    "auth": "token",
+    "address": false,
+    "maxBody": 1048576,
+    "streams": false,
     "sheds": []
   },
   "/api/si/ask": {
@@ -477,6 +533,20 @@ export const PATHS = {
     "auth": "token",
     "address": false,
     "maxBody": 1048576,
+    "streams": false,
+    "sheds": []
+  },
+  "/api/upload/direct": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "files-svc",
+    "binding": "FILES",
+    "auth": "token",
+    "address": false,
+    "maxBody": 10485760,
+    "streams": true,
     "sheds": []
   },
   "/api/v1/llm/complete": {
@@ -489,6 +559,7 @@ export const PATHS = {
     "auth": "token",
     "address": false,
     "maxBody": 1048576,
+    "streams": false,
     "sheds": []
   },
   "/auth/guest": {
@@ -504,6 +575,7 @@ export const PATHS = {
     "auth": "none",
     "address": true,
     "maxBody": 16384,
+    "streams": false,
     "sheds": []
   },
   "/auth/token": {
@@ -516,6 +588,7 @@ export const PATHS = {
     "auth": "admin",
     "address": false,
     "maxBody": 16384,
+    "streams": false,
     "sheds": []
   },
   "/ready": {
@@ -534,6 +607,7 @@ export const PATHS = {
     "auth": "none",
     "address": false,
     "maxBody": 1048576,
+    "streams": false,
     "sheds": []
   },
   "/v1/chat/completions": {
@@ -546,6 +620,7 @@ export const PATHS = {
     "auth": "token",
     "address": false,
     "maxBody": 1048576,
+    "streams": false,
     "sheds": []
   }
 } as const;
@@ -558,6 +633,10 @@ export const BINDINGS = {
       "optional": false
     },
     "BILLING": {
+      "kind": "service",
+      "optional": false
+    },
+    "FILES": {
       "kind": "service",
       "optional": false
     },
@@ -651,6 +730,10 @@ export const BINDINGS = {
       "kind": "service",
       "optional": false
     },
+    "FILES": {
+      "kind": "service",
+      "optional": false
+    },
     "ISSUER": {
       "kind": "var",
       "optional": false
@@ -673,6 +756,12 @@ export const BINDINGS = {
     },
     "USAGE": {
       "kind": "service",
+      "optional": false
+    }
+  },
+  "files-svc": {
+    "R2_UPLOADS": {
+      "kind": "r2",
       "optional": false
     }
   },
@@ -764,6 +853,7 @@ export const WORKER_NAMES = [
   "auth-svc",
   "billing-svc",
   "cognomega-api",
+  "files-svc",
   "orchestrator-svc",
   "reconciler",
   "usage-svc",
@@ -788,6 +878,13 @@ export const ROUTES = {
   ],
   "cognomega-api": [
     "GET /ready"
+  ],
+  "files-svc": [
+    "GET /api/files",
+    "POST /api/files",
+    "GET /api/files/:key",
+    "DELETE /api/files/:key",
+    "POST /api/upload/direct"
   ],
   "orchestrator-svc": [
     "GET /api/ai/binding",

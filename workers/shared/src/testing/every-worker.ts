@@ -23,7 +23,7 @@ export function describeEveryWorker(name: WorkerName): void {
     });
 
     it.each(paths)("answers a wrong method on %s with 405 and Allow", async (path, { methods }) => {
-      const response = await SELF.fetch(`https://worker.test${path}`, { method: "DELETE" });
+      const response = await SELF.fetch(`https://worker.test${path}`, { method: "PROPFIND" });
       expect(response.status).toBe(405);
       expect(await response.json()).toEqual({ error: "method_not_allowed" });
       for (const method of methods) {
