@@ -97,6 +97,9 @@ func objectives(c *contract.Contract, named []string) ([]string, error) {
 	}
 	var ids []string
 	for _, id := range named {
+		if command, ok := provenElsewhere(c)[id]; ok {
+			return nil, fault.New(fault.Unsupported, "objective %q is not about the latency of a request", id).WithHint("prove it with %s", command)
+		}
 		if _, ok := c.SLO[id]; !ok {
 			return nil, fault.New(fault.NotFound, "objective %q is not declared yet", id).WithHint("declared are: %s (contract/slo.json)", strings.Join(sortedKeys(c.SLO), ", "))
 		}
@@ -108,6 +111,18 @@ func objectives(c *contract.Contract, named []string) ([]string, error) {
 		return nil, fault.New(fault.NotFound, "the contract declares no objective").WithHint("contract/slo.json is where they belong")
 	}
 	return ids, nil
+}
+
+// provenElsewhere are the objectives that no load on a path can prove, each with the command that does.
+func provenElsewhere(c *contract.Contract) map[string]string {
+	all := map[string]string{}
+	for id := range c.Flow {
+		all[id] = "cogctl prove phase1"
+	}
+	for id := range c.Uptime {
+		all[id] = "cogctl slo prove " + id + " --from analytics"
+	}
+	return all
 }
 
 // settle fits the plan of one objective into its share of the budget.

@@ -46,6 +46,8 @@ type sloReport struct {
 	Verdict    audit.Verdict       `json:"verdict"`
 	Objectives []reportedObjective `json:"objectives"`
 	Uncounted  []uncounted         `json:"uncounted"`
+
+	elsewhere map[string]string
 }
 
 func newSLOReport(d *Deps) *cobra.Command {
@@ -94,7 +96,7 @@ func runSLOReport(ctx context.Context, d *Deps) (*sloReport, error) {
 		return nil, fault.New(fault.Invalid, "list the proofs in %s: %w", d.proofs(), err)
 	}
 	slices.Sort(files)
-	r := &sloReport{Env: d.Env, Uncounted: []uncounted{}}
+	r := &sloReport{Env: d.Env, Uncounted: []uncounted{}, elsewhere: provenElsewhere(c)}
 	for _, id := range sortedKeys(c.SLO) {
 		r.Objectives = append(r.Objectives, reportedObjective{Objective: id, Title: slo.Title(c.SLO[id]), Verdict: audit.Inconclusive, Proofs: map[audit.Verdict]int{}})
 	}
@@ -147,6 +149,15 @@ func (r *sloReport) count(ctx context.Context, d *Deps, v evidence.Verifier, c *
 	return nil
 }
 
+// elsewhereBlock names the objectives that other commands prove, so that nobody takes this list for the whole.
+func (r *sloReport) elsewhereBlock() term.Block {
+	rows := term.Rows{Columns: []string{"not of latency", "proven by"}}
+	for _, id := range sortedKeys(r.elsewhere) {
+		rows.Rows = append(rows.Rows, term.Row(id, r.elsewhere[id]+" --env "+r.Env))
+	}
+	return rows
+}
+
 func (r *sloReport) blocks() []term.Block {
 	rows := term.Rows{Columns: []string{"objective", "verdict", "measured", "bounds", "requests", "made", "proofs", "newest"}, Empty: "the contract declares no objective"}
 	for _, o := range r.Objectives {
@@ -160,7 +171,7 @@ func (r *sloReport) blocks() []term.Block {
 			term.T(fmt.Sprintf("%d pass, %d fail, %d open", o.Proofs[audit.Pass], o.Proofs[audit.Fail], o.Proofs[audit.Inconclusive])), term.DimText(o.Proof),
 		})
 	}
-	blocks := []term.Block{headline(r.Verdict, "latency objectives of "+r.Env+", by their newest proofs"), rows}
+	blocks := []term.Block{headline(r.Verdict, "latency objectives of "+r.Env+", by their newest proofs"), rows, r.elsewhereBlock()}
 	if len(r.Uncounted) > 0 {
 		not := term.Rows{Columns: []string{"not counted", "because"}}
 		for _, u := range r.Uncounted {

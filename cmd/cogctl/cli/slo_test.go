@@ -184,3 +184,16 @@ func TestSLOProveSendsNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestSLOPromisesThatNoLoadProves are sent on to the command that does.
+func TestSLOPromisesThatNoLoadProves(t *testing.T) {
+	t.Parallel()
+	b, asked := sloBench(t, term.Fake{})
+	if code := b.run("slo", "prove", "usage-drain"); code != 2 || !strings.Contains(b.err.String(), "cogctl prove phase1") || asked.Load() > 0 {
+		t.Errorf("exit %d after %d requests: %s", code, asked.Load(), b.err)
+	}
+	b.run("slo", "report")
+	if got := strings.Join(strings.Fields(b.out.String()), " "); !strings.Contains(got, "usage-drain cogctl prove phase1 --env production") {
+		t.Errorf("the report does not say where usage-drain is proven:\n%s", b.out)
+	}
+}
