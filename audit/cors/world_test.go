@@ -110,6 +110,8 @@ func (w *world) deploy() {
 			w.api("POST", account+"/storage/kv/namespaces", map[string]string{"title": store.Name}, &made)
 		case contract.StoreQueue:
 			w.api("POST", account+"/queues", map[string]string{"queue_name": store.Name}, nil)
+		case contract.StoreR2:
+			w.api("POST", account+"/r2/buckets", map[string]string{"name": store.Name}, nil)
 		case contract.StoreHyperdrive:
 			// No request of an audit of CORS gets as far as the database, so none listens there.
 			origin := map[string]any{"scheme": "postgresql", "host": "127.0.0.1", "port": 1, "database": "d", "user": "u", "password": "p"}
@@ -157,6 +159,8 @@ func (w *world) bindings(worker string) (all []map[string]any) {
 			all = append(all, map[string]any{"type": "kv_namespace", "name": name, "namespace_id": w.spaces[b.KV]})
 		case contract.BindQueue:
 			all = append(all, map[string]any{"type": "queue", "name": name, "queue_name": w.contract.Stores[b.Queue].Name})
+		case contract.BindR2:
+			all = append(all, map[string]any{"type": "r2_bucket", "name": name, "bucket_name": w.contract.Stores[b.R2].Name})
 		case contract.BindHyperdrive:
 			all = append(all, map[string]any{"type": "hyperdrive", "name": name, "id": w.spaces[b.Hyperdrive]})
 		case contract.BindService:
