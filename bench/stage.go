@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -162,6 +163,8 @@ func (s *stage) socketOf(ctx context.Context, answer string) (dialer, error) {
 	if err != nil {
 		return nil, fault.New(fault.Internal, "list sockets: %w", err)
 	}
+	// The newest first: a process that a deployment replaced may answer for a moment still.
+	slices.SortFunc(paths, func(a, b string) int { return madeAt(b).Compare(madeAt(a)) })
 	for _, path := range paths {
 		dial := func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "unix", path) }
 		if ask(ctx, dial, answer) {
@@ -169,6 +172,15 @@ func (s *stage) socketOf(ctx context.Context, answer string) (dialer, error) {
 		}
 	}
 	return nil, fault.New(fault.NotFound, "none of %d sockets in %s answers %q", len(paths), s.dir, answer)
+}
+
+// madeAt is when a socket was made; one that is gone by now is the oldest.
+func madeAt(path string) time.Time {
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 func ask(ctx context.Context, dial dialer, answer string) bool {
