@@ -78,7 +78,7 @@ func TestKilledWritersLeaveWholeProofsOnly(t *testing.T) {
 func killAfter(ctx context.Context, t *testing.T, dir string, files int) {
 	t.Helper()
 	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestWriteUntilKilled$")
-	cmd.Env = append(os.Environ(), killedIn+"="+dir)
+	cmd.Env = append(os.Environ(), killedIn+"="+dir, "TMPDIR="+t.TempDir()) // what the killed process cannot tidy up
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
