@@ -102,6 +102,46 @@ describe("POST /api/si/ask", () => {
     expect(response.headers.get("x-credits-used")).toBeNull();
   });
 
+  const small = "@cf/meta/llama-3.1-8b-instruct";
+  const large = "@cf/meta/llama-3.3-70b-instruct-fp8-fast";
+
+  it.each([
+    ["a provider", { provider: "cfai" }, "", ["cfai", small]],
+    ["another", { provider: "openai" }, "", ["openai", "gpt-4o-mini"]],
+    ["a model", { model: small }, "", ["cfai", small]],
+    ["a model of another tier's", { model: large }, "pro", ["cfai", large]],
+    ["both", { provider: "cfai", model: small }, "human", ["cfai", small]],
+    ["nothing", { provider: null, model: null }, "", ["groq", "llama-3.1-8b-instant"]],
+  ])("asks what is preferred first: %s", async (_, prefers, tier, want) => {
+    const response = await ask(prefers, { headers: { "x-intelligence-tier": tier } });
+    const { result } = (await response.json()) as { result: { meta: { attempts: object[] } } };
+    expect([response.headers.get("x-provider"), response.headers.get("x-model")]).toEqual(want);
+    expect(result.meta.attempts.length).toBe(1);
+  });
+
+  it("asks the others of the tier when what is preferred does not answer", async () => {
+    const response = await ask({ provider: "openai", input: { openai: "500" } });
+    const { result } = (await response.json()) as { result: { meta: { attempts: { provider: string; outcome: string }[] } } };
+    expect(result.meta.attempts.map(({ provider, outcome }) => [provider, outcome])).toEqual([
+      ["openai", "failed"],
+      ["groq", "answered"],
+    ]);
+  });
+
+  it.each([
+    ["an unknown provider", { provider: "acme" }, 400, "unknown_provider"],
+    ["a provider that every object has", { provider: "constructor" }, 400, "unknown_provider"],
+    ["no text for a provider", { provider: 7 }, 400, "invalid_provider"],
+    ["an unknown model", { model: "gpt-9" }, 400, "unknown_model"],
+    ["no text for a model", { model: "" }, 400, "invalid_model"],
+    ["a model that another provider has", { provider: "groq", model: small }, 400, "unknown_model"],
+    ["a model that only a higher tier has", { model: "gpt-4o" }, 403, "model_not_allowed"],
+    ["the same of its provider", { provider: "cfai", model: large }, 403, "model_not_allowed"],
+  ])("refuses to prefer %s", async (_, prefers, status, error) => {
+    const response = await ask(prefers);
+    expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ error })]);
+  });
+
   it.each([
     ["human", user, 200],
     ["pro", user, 200],
@@ -184,6 +224,11 @@ describe("POST /api/v1/llm/complete", () => {
     const response = await post("/api/v1/llm/complete", { prompt: "hi" });
     expect(await response.json()).toEqual({ text: sentence, provider: "groq", model: "llama-3.1-8b-instant" });
     expect(response.headers.get("x-credits-used")).toBe("0.001");
+  });
+
+  it("asks what is preferred first", async () => {
+    const response = await post("/api/v1/llm/complete", { prompt: "hi", provider: "cfai" });
+    expect(await response.json()).toMatchObject({ provider: "cfai" });
   });
 
   it("refuses what is no prompt", async () => {

@@ -2,7 +2,7 @@ import { type JsonObject, optionalText, requiredText } from "../../shared/src/bo
 import type { Caller } from "../../shared/src/caller";
 import { SKILLS } from "../../shared/src/contract.gen";
 import { Problem } from "../../shared/src/problem";
-import { type Tier, tierOf, tierOfModel } from "./tier";
+import { preferring, type Tier, tierOf, tierOfModel } from "./tier";
 import type { Message, Question } from "./wire";
 
 /** A request that has been read: what to ask, and whom. */
@@ -17,7 +17,7 @@ const skills: Readonly<Record<string, string>> = SKILLS;
 
 /** Reads the body of /api/si/ask. */
 export function readSi(body: JsonObject, header: string | null, caller: Caller): Asked {
-  const tier = tierOf(header, caller);
+  const tier = preferring(tierOf(header, caller), body);
   const skill = requiredText(body, "skill", 64);
   if (!Object.hasOwn(skills, skill)) {
     throw new Problem(400, "unknown_skill", `The skills are ${Object.keys(skills).join(", ")}.`);
@@ -41,7 +41,7 @@ function inputOf(input: unknown): string {
 
 /** Reads the body of /api/v1/llm/complete. */
 export function readCompletion(body: JsonObject, header: string | null, caller: Caller): Asked {
-  const tier = tierOf(header, caller);
+  const tier = preferring(tierOf(header, caller), body);
   const prompt = requiredText(body, "prompt", tier.maxInputChars);
   const system = optionalText(body, "system", maxSystemChars) ?? (skills.general as string);
   return asked([message("system", system), message("user", prompt)], tier, "general", body);

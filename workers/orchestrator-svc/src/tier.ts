@@ -1,5 +1,6 @@
+import { type JsonObject, optionalText } from "../../shared/src/body";
 import type { Caller } from "../../shared/src/caller";
-import { MODELS } from "../../shared/src/contract.gen";
+import { MODELS, PROVIDERS } from "../../shared/src/contract.gen";
 import { Problem } from "../../shared/src/problem";
 import type { Target } from "./breakers";
 
@@ -40,6 +41,28 @@ export function tierOfModel(model: string, header: string | null, caller: Caller
     }
   }
   throw new Problem(404, "model_not_found", "model is a tier, auto, or a model that a tier has.");
+}
+
+/** The tier with what the body prefers, a provider, a model or both, tried first; the others stay behind it, for when it does not answer. */
+export function preferring(tier: Tier, body: JsonObject): Tier {
+  const provider = optionalText(body, "provider", maxNameChars);
+  const model = optionalText(body, "model", maxNameChars);
+  if (provider !== undefined && !Object.hasOwn(PROVIDERS, provider)) {
+    throw new Problem(400, "unknown_provider", `The providers are ${Object.keys(PROVIDERS).join(", ")}.`);
+  }
+  const meant = (target: Target) => (provider ?? target.provider) === target.provider && (model ?? target.model) === target.model;
+  const first = tier.models.filter(meant);
+  if (first.length === 0) {
+    throw notInTier(tier, model !== undefined && !Object.values(tiers).some(({ models }) => models.some(meant)));
+  }
+  return { ...tier, models: [...first, ...tier.models.filter((target) => !meant(target))] };
+}
+
+const maxNameChars = 128;
+
+function notInTier({ models }: Tier, nowhere: boolean): Problem {
+  const offered = `This tier has ${models.map(({ provider, model }) => `${model} of ${provider}`).join(", ")}.`;
+  return nowhere ? new Problem(400, "unknown_model", offered) : new Problem(403, "model_not_allowed", offered);
 }
 
 function known(name: string): Tier | undefined {
