@@ -27,8 +27,11 @@ export interface RelayTimes {
 
 /** What one request needs to find a model that answers. */
 export interface Relay {
-  /** In the order in which they are tried. */
+  /** In the order in which they are tried, unless operators want another for the tier. */
   readonly targets: readonly Target[];
+  readonly tier?: string;
+  /** The targets that stay the first, whatever the order. */
+  readonly pinned?: readonly Target[] | undefined;
   readonly providers: Readonly<Partial<Record<string, Provider>>>;
   readonly breakers: Breakers;
   readonly sharing: Sharing;
@@ -45,7 +48,8 @@ class Journey {
 
   constructor(relay: Relay) {
     this.relay = relay;
-    this.ready = relay.targets.filter(({ provider }) => relay.providers[provider] !== undefined);
+    const { breakers, providers, tier, targets, pinned } = relay;
+    this.ready = breakers.overrides.sorted(tier, targets, pinned).filter(({ provider }) => providers[provider] !== undefined);
     this.deadline = Date.now() + relay.times.overallMs;
   }
 
@@ -141,7 +145,7 @@ class Turn {
 
 /** Asks one model after the other until one answers in one piece. */
 export async function relayWhole(relay: Relay, question: Question): Promise<Answer> {
-  await relay.breakers.look(relay.targets, relay.sharing);
+  await relay.breakers.look(relay.targets, relay.sharing, relay.tier);
   const journey = new Journey(relay);
   for (let turn = journey.turn(relay.times.answerMs, true); turn !== undefined; turn = journey.turn(relay.times.answerMs, true)) {
     try {
@@ -167,7 +171,7 @@ export interface Delta extends Target {
  * text in which nothing is repeated, and pays for that one text. Throws a Problem when nobody answers, also in the middle.
  */
 export async function* relayStream(relay: Relay, question: Question): AsyncGenerator<Delta, Answer, void> {
-  await relay.breakers.look(relay.targets, relay.sharing);
+  await relay.breakers.look(relay.targets, relay.sharing, relay.tier);
   const journey = new Journey(relay);
   let text = "";
   let complete: Answer | undefined;

@@ -4,10 +4,10 @@ import { Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
 import type { Asked } from "./asked";
 import { shownBalance } from "./balance";
-import { Breakers } from "./breakers";
 import { charge, payerOf, usageOf } from "./charge";
 import type { Env } from "./env.gen";
 import { type Once, once } from "./idempotency";
+import { breakers } from "./known";
 import { providersOf } from "./provider";
 import { type Answer, type Delta, estimate, type Relay, relayStream, relayWhole } from "./relay";
 
@@ -26,9 +26,6 @@ export interface About {
   readonly now: number;
 }
 
-/** What is known of the models is known to the isolate; nothing in it is of any request. */
-const breakers = new Breakers(MODELS.breaker, Date.now);
-
 /** One request on its way to an answer. */
 interface Served {
   readonly call: Call<Env>;
@@ -45,7 +42,8 @@ interface Served {
 export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door: Door): Promise<Response> {
   const about = { requestId: call.requestId, now: Math.floor(Date.now() / 1000) };
   const payer = payerOf(call.caller);
-  const use = await once(call, [new URL(call.request.url).pathname, asked]);
+  const { name: _, pinned: __, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
+  const use = await once(call, [new URL(call.request.url).pathname, { ...asked, tier }]);
   const served = { call, asked, use, door, about, payer, balance: shownBalance(call.env.KV_BILLING, payer) };
   try {
     if (use.kept !== undefined) {
@@ -72,6 +70,8 @@ function withBalance(response: Response, balance: string | null): Response {
 function relayOf({ env, ctx }: Call<Env>, { tier }: Asked): Relay {
   return {
     targets: tier.models,
+    tier: tier.name,
+    pinned: tier.pinned,
     providers: providersOf(env),
     breakers,
     sharing: { kv: env.KV, waitUntil: (promise) => ctx.waitUntil(promise) },

@@ -6,13 +6,16 @@ import type { Target } from "./breakers";
 
 /** What a caller's tier comes to: models in order, and how much they may read and write. */
 export interface Tier {
+  readonly name: string;
+  /** Those that were asked for by name; they are the first of models. */
+  readonly pinned?: readonly Target[];
   readonly models: readonly Target[];
   readonly guests: boolean;
   readonly maxTokens: number;
   readonly maxInputChars: number;
 }
 
-const tiers: Readonly<Record<string, Tier>> = MODELS.tiers;
+const tiers: Readonly<Record<string, Omit<Tier, "name">>> = MODELS.tiers;
 const aliases: Readonly<Record<string, string>> = MODELS.aliases;
 
 /** The tier of a name, an alias, or nothing. */
@@ -34,10 +37,10 @@ export function tierOfModel(model: string, header: string | null, caller: Caller
   if (known(spelt) !== undefined || Object.hasOwn(aliases, spelt)) {
     return tierOf(spelt, caller);
   }
-  for (const tier of Object.values(tiers)) {
+  for (const [name, tier] of Object.entries(tiers)) {
     const first = tier.models.find((target) => target.model === model);
     if (first !== undefined) {
-      return allowed({ ...tier, models: [first, ...tier.models.filter((target) => target !== first)] }, caller);
+      return allowed({ ...tier, name, pinned: [first], models: [first, ...tier.models.filter((target) => target !== first)] }, caller);
     }
   }
   throw new Problem(404, "model_not_found", "model is a tier, auto, or a model that a tier has.");
@@ -55,7 +58,8 @@ export function preferring(tier: Tier, body: JsonObject): Tier {
   if (first.length === 0) {
     throw notInTier(tier, model !== undefined && !Object.values(tiers).some(({ models }) => models.some(meant)));
   }
-  return { ...tier, models: [...first, ...tier.models.filter((target) => !meant(target))] };
+  const pinned = provider === undefined && model === undefined ? [] : first;
+  return { ...tier, pinned, models: [...first, ...tier.models.filter((target) => !meant(target))] };
 }
 
 const maxNameChars = 128;
@@ -66,7 +70,8 @@ function notInTier({ models }: Tier, nowhere: boolean): Problem {
 }
 
 function known(name: string): Tier | undefined {
-  return Object.hasOwn(tiers, name) ? tiers[name] : undefined;
+  const tier = Object.hasOwn(tiers, name) ? tiers[name] : undefined;
+  return tier === undefined ? undefined : { ...tier, name };
 }
 
 function allowed(tier: Tier, caller: Caller): Tier {

@@ -111,10 +111,28 @@ export const KEYS = {
     "separators": ":",
     "maxBytes": 512
   },
+  "hold": {
+    "store": "orchestrator",
+    "format": "hold:{provider}:{model}",
+    "separators": ":",
+    "maxBytes": 512
+  },
   "jwks": {
     "store": "keys",
     "format": "jwks",
     "separators": "",
+    "maxBytes": 512
+  },
+  "operation": {
+    "store": "orchestrator",
+    "format": "operation:{rev_ts}:{id}",
+    "separators": ":",
+    "maxBytes": 512
+  },
+  "order": {
+    "store": "orchestrator",
+    "format": "order:{tier}",
+    "separators": ":",
     "maxBytes": 512
   },
   "pressure": {
@@ -396,6 +414,20 @@ export const PATHS = {
     "auth": "admin",
     "address": false,
     "maxBody": 1048576,
+    "streams": false,
+    "sheds": []
+  },
+  "/api/admin/providers": {
+    "aliases": [],
+    "methods": [
+      "GET",
+      "POST"
+    ],
+    "worker": "orchestrator-svc",
+    "binding": "ORCHESTRATOR",
+    "auth": "admin",
+    "address": false,
+    "maxBody": 16384,
     "streams": false,
     "sheds": []
   },
@@ -887,6 +919,8 @@ export const ROUTES = {
     "POST /api/upload/direct"
   ],
   "orchestrator-svc": [
+    "GET /api/admin/providers",
+    "POST /api/admin/providers",
     "GET /api/ai/binding",
     "POST /api/ai/test",
     "POST /api/si/ask",

@@ -1,0 +1,5 @@
+import { MODELS } from "../../shared/src/contract.gen";
+import { Breakers } from "./breakers";
+
+/** What is known of the models is known to the isolate; nothing in it is of any request. */
+export const breakers = new Breakers(MODELS.breaker, Date.now);
