@@ -44,7 +44,8 @@ func (f files) send(who header, path string, body io.Reader, size int64) (int, m
 	return f.do(req)
 }
 
-func (f files) do(req *http.Request) (int, map[string]any) {
+// open sends a request that may take as long as a large file does; the caller closes the answer.
+func (f files) open(req *http.Request) *http.Response {
 	f.t.Helper()
 	client := *f.http
 	client.Timeout = 3 * time.Minute
@@ -52,6 +53,12 @@ func (f files) do(req *http.Request) (int, map[string]any) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	return res
+}
+
+func (f files) do(req *http.Request) (int, map[string]any) {
+	f.t.Helper()
+	res := f.open(req)
 	defer res.Body.Close()
 	var answer map[string]any
 	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
@@ -73,12 +80,7 @@ func (f files) get(who header, key, span string) (status int, size int64, sum st
 	if span != "" {
 		req.Header.Set("Range", span)
 	}
-	client := *f.http
-	client.Timeout = 3 * time.Minute
-	res, err := client.Do(req)
-	if err != nil {
-		f.t.Fatal(err)
-	}
+	res := f.open(req)
 	defer res.Body.Close()
 	digest := sha256.New()
 	if size, err = io.Copy(digest, res.Body); err != nil {
@@ -216,7 +218,7 @@ func (f files) testCut() {
 	if items := f.listed(who); len(items) != 0 {
 		f.t.Errorf("listed: %v", items)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; { // each try takes as long as its answer does
 		code, answer := f.send(who, "/api/files?filename=whole.bin", stream(5, 25<<20), 25<<20)
 		if code == http.StatusOK {
 			break

@@ -10,6 +10,8 @@ export interface Entry {
   readonly name: string;
   readonly size: number;
   readonly content_type: string;
+  /** What came with the file in a form. */
+  readonly prompt?: string;
 }
 
 /** What a file counts at least, so that the number of an account's files has a bound too. */
@@ -90,9 +92,9 @@ async function counted(bucket: R2Bucket, owner: Owner, object: R2Object, nowMs: 
 
 /** Reads an entry as a list of the index has it. */
 export function entryOf({ key, customMetadata }: R2Object): Entry | undefined {
-  const { key: file, name, size, content_type } = customMetadata ?? {};
+  const { key: file, name, size, content_type, prompt } = customMetadata ?? {};
   if (file === undefined || name === undefined || size === undefined || content_type === undefined) {
     return undefined;
   }
-  return { id: key.slice(-36), key: file, name, size: Number(size), content_type };
+  return { id: key.slice(-36), key: file, name, size: Number(size), content_type, ...(prompt === undefined ? {} : { prompt }) };
 }

@@ -167,8 +167,8 @@ describe("an upload", () => {
 
   it.each([
     ["ends early", [digits], 5_000_000, 400, "upload_incomplete"],
-    ["ends after its beginning", [new Uint8Array(700_000)], 1_000_000, 503, "file_not_stored"],
-    ["goes on too long, which HTTP does not let through", [new Uint8Array(700_000)], 600_000, 503, "file_not_stored"],
+    ["ends after its beginning", [new Uint8Array(700_000)], 1_000_000, 400, "upload_incomplete"],
+    ["goes on too long, which HTTP does not let through", [new Uint8Array(700_000)], 600_000, 400, "upload_incomplete"],
   ] as const)("that %s leaves nothing", async (_, chunks, length, status, error) => {
     const email = somebody();
     const body = stream(...chunks);

@@ -2,7 +2,7 @@ import { createWorker } from "../../shared/src/worker";
 import { download } from "./download";
 import type { Env } from "./env.gen";
 import { listFiles, removeFile } from "./own";
-import { upload } from "./upload";
+import { upload, uploadForm } from "./upload";
 
 export default createWorker<"files-svc", Env>("files-svc", {
   "GET /api/files": listFiles,
@@ -10,4 +10,5 @@ export default createWorker<"files-svc", Env>("files-svc", {
   "GET /api/files/:key": download,
   "DELETE /api/files/:key": removeFile,
   "POST /api/upload/direct": upload,
+  "POST /v1/files/upload": uploadForm,
 });

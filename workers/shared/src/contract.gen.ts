@@ -654,6 +654,19 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "sheds": []
+  },
+  "/v1/files/upload": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "files-svc",
+    "binding": "FILES",
+    "auth": "token",
+    "address": false,
+    "maxBody": 10485760,
+    "streams": true,
+    "sheds": []
   }
 } as const;
 
@@ -916,7 +929,8 @@ export const ROUTES = {
     "POST /api/files",
     "GET /api/files/:key",
     "DELETE /api/files/:key",
-    "POST /api/upload/direct"
+    "POST /api/upload/direct",
+    "POST /v1/files/upload"
   ],
   "orchestrator-svc": [
     "GET /api/admin/providers",
