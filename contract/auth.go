@@ -7,12 +7,15 @@ import (
 
 // Auth is how callers prove who they are, and how long every copy of a key lives.
 type Auth struct {
-	Token    Token           `json:"token"`
-	JWKS     JWKS            `json:"jwks"`
-	Signing  Signing         `json:"signing"`
-	Verified Verified        `json:"verified"`
-	Admin    Admin           `json:"admin"`
-	Roles    map[string]Role `json:"roles"`
+	Token      Token           `json:"token"`
+	JWKS       JWKS            `json:"jwks"`
+	Signing    Signing         `json:"signing"`
+	Verified   Verified        `json:"verified"`
+	Refresh    Refresh         `json:"refresh"`
+	Revocation Revocation      `json:"revocation"`
+	Turnstile  Turnstile       `json:"turnstile"`
+	Admin      Admin           `json:"admin"`
+	Roles      map[string]Role `json:"roles"`
 }
 
 // Token says what a token of ours looks like.
@@ -71,6 +74,28 @@ func (s Signing) Names() []string {
 type Verified struct {
 	Why        string `json:"why"`
 	MaxEntries int    `json:"max_entries"`
+}
+
+// Refresh says how long a sign-in may be gone on with.
+type Refresh struct {
+	Why    string `json:"why"`
+	LifeS  int    `json:"life_s"`
+	Prefix string `json:"prefix"` // by which a refresh token is known from other secrets
+}
+
+// Revocation bounds how long a revoked token may still be accepted somewhere.
+type Revocation struct {
+	Why        string `json:"why"`
+	UsualS     int    `json:"usual_s"` // while KV answers
+	BoundS     int    `json:"bound_s"` // whatever happens
+	MaxEntries int    `json:"max_entries"`
+}
+
+// Turnstile says what a response must be for.
+type Turnstile struct {
+	Why       string `json:"why"`
+	Action    string `json:"action"`
+	TimeoutMS int    `json:"timeout_ms"`
 }
 
 // Admin names the headers that carry the admin key.

@@ -30,6 +30,13 @@ func checkAuth(c *Contract, rep *report) {
 		{j.KVVisibilityMinS > j.KVVisibilityMaxS, "jwks.kv_visibility_min_s", "is over jwks.kv_visibility_max_s"},
 		{j.MaxKeys < 2, "jwks.max_keys", "is under 2: a rotation publishes two"},
 		{c.Auth.Verified.MaxEntries == 0, "verified.max_entries", "is 0: every request would verify its token anew"},
+		{c.Auth.Refresh.LifeS <= t.LifeS, "refresh.life_s", "is not over token.life_s: a refresh token would end before what it renews"},
+		{!refreshPrefix.MatchString(c.Auth.Refresh.Prefix), "refresh.prefix", "is no prefix: lower-case letters and _ with a _ at the end"},
+		{c.Auth.Revocation.UsualS != j.KVVisibilityMaxS+j.GatewayCacheS, "revocation.usual_s", "is not jwks.kv_visibility_max_s + jwks.gateway_cache_s, what it takes"},
+		{c.Auth.Revocation.BoundS != j.KVVisibilityMaxS+j.MaxAgeS, "revocation.bound_s", "is not jwks.kv_visibility_max_s + jwks.max_age_s, the oldest copy that the gateway uses"},
+		{c.Auth.Revocation.MaxEntries == 0, "revocation.max_entries", "is 0: nothing could be revoked"},
+		{c.Auth.Turnstile.Action == "", "turnstile.action", "is empty: a response for another form would count"},
+		{c.Auth.Turnstile.TimeoutMS == 0 || c.Auth.Turnstile.TimeoutMS >= c.HTTP.Limits.ServiceTimeoutMS, "turnstile.timeout_ms", "is 0 or not under limits.service_timeout_ms of http.json"},
 		{len(c.Auth.Admin.Headers) == 0, "admin.headers", "is empty"},
 	} {
 		if rule.broken {
@@ -43,6 +50,8 @@ func checkAuth(c *Contract, rep *report) {
 		}
 	}
 }
+
+var refreshPrefix = regexp.MustCompile(`^[a-z_]+_$`)
 
 // checkSigning sees that every slot is a secret of the Worker that signs, and that the slot of a new platform must be given.
 func checkSigning(c *Contract, rep *report) {

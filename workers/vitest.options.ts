@@ -267,14 +267,24 @@ async function chat(request, provider) {
   if (how === "malformed") return new Response('{"choices": [');
   return Response.json({ choices: [{ index: 0, message: { role: "assistant", content: whole(messages, how) }, finish_reason: "stop" }], usage });
 }
+const used = new Set();
+/** Answers as Turnstile's siteverify does: each response counts once, for where and what it was given for. */
+function siteverify(request, form, response) {
+  if (response === "broken") return new Response("down", { status: 500 });
+  if (response === "null") return Response.json(null);
+  const said = (success, more) => Response.json({ success, "error-codes": [], hostname: "app.cognomega.com", action: "guest", ...more });
+  if (form.get("secret") !== "test-secret") return said(false, { "error-codes": ["invalid-input-secret"] });
+  if (used.has(response)) return said(false, { "error-codes": ["timeout-or-duplicate"] });
+  if (response.startsWith("once")) used.add(response);
+  const good = request.method === "POST" && response !== "bad" && form.get("remoteip") === "192.0.2.7";
+  return said(good, { elsewhere: { hostname: "evil.example" }, otherwise: { action: "login" }, unsaid: { action: "" } }[response]);
+}
 export default {
   async fetch(request) {
     const provider = hosts[new URL(request.url).hostname];
     if (provider !== undefined) return chat(request, provider);
     const form = new URLSearchParams(await request.text());
-    if (form.get("response") === "broken") return new Response("down", { status: 500 });
-    const success = request.method === "POST" && form.get("response") === "good" && form.get("secret") === "test-secret" && form.get("remoteip") === "192.0.2.7";
-    return Response.json({ success });
+    return siteverify(request, form, form.get("response"));
   },
 };`,
     },

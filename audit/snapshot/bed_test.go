@@ -88,8 +88,10 @@ func (b *bed) deploy() {
 		return cfapi.Binding{Name: name, Type: "secret_text", Text: &value}
 	}
 	keys := cfapi.Binding{Name: "KEYS", Type: "kv_namespace", NamespaceID: b.ids["kv"]}
-	b.upload("auth-svc", nil, issuer, keys, secret("KID"), secret("PRIVATE_KEY_PEM"),
+	db := cfapi.Binding{Name: "DB", Type: "hyperdrive", ID: b.ids["ledger"]}
+	b.upload("auth-svc", nil, issuer, keys, db, text("ALLOWED_ORIGINS", origins), secret("KID"), secret("PRIVATE_KEY_PEM"),
 		text("TURNSTILE_VERIFY_URL", "https://challenges.cloudflare.com/turnstile/v0/siteverify"))
+	b.account("PUT", "/workers/scripts/auth-svc/schedules", []object{{"cron": "*/10 * * * *"}})
 	b.upload("orchestrator-svc", nil, cfapi.Binding{Name: "AI", Type: "ai"}, cfapi.Binding{Name: "KV", Type: "kv_namespace", NamespaceID: b.ids["orchestrator"]},
 		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]},
 		text("GROQ_BASE", "https://api.groq.localhost/openai/v1"), text("OPENAI_BASE", "https://api.openai.localhost/v1"),

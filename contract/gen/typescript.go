@@ -103,11 +103,20 @@ func authOf(a contract.Auth) any {
 		Roles             []string `json:"roles"`
 		SigningPointer    string   `json:"signingPointer"`
 		SigningSlots      any      `json:"signingSlots"`
+		RefreshLife       int      `json:"refreshLife"`
+		RefreshPrefix     string   `json:"refreshPrefix"`
+		RevokedUsual      int      `json:"revokedUsual"`
+		RevokedBound      int      `json:"revokedBound"`
+		MaxRevoked        int      `json:"maxRevoked"`
+		TurnstileAction   string   `json:"turnstileAction"`
+		TurnstileTimeout  int      `json:"turnstileTimeoutMs"`
 	}{
 		a.Token.Alg, a.Token.MinModulusBits, a.Token.LifeS, a.Token.ClockSkewS, a.Token.Cookie, a.Token.MaxBytes,
 		a.JWKS.MaxAgeS, a.JWKS.GatewayCacheS, a.JWKS.UnknownKidRefetchS, a.JWKS.MaxKeys, a.Verified.MaxEntries,
 		a.Admin.Headers, slices.Sorted(maps.Keys(a.Roles)),
 		a.Signing.Pointer, slotsOf(a.Signing),
+		a.Refresh.LifeS, a.Refresh.Prefix, a.Revocation.UsualS, a.Revocation.BoundS, a.Revocation.MaxEntries,
+		a.Turnstile.Action, a.Turnstile.TimeoutMS,
 	}
 }
 

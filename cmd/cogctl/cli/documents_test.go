@@ -40,6 +40,7 @@ var uses = []use{
 	{args: "jwks show"}, {args: "jwks status"}, {args: "jwks verify"}, {args: "jwks list"}, {args: "jwks rotate --dry-run"}, {args: "jwks rotate --no-wait"},
 	{args: "jwks resume --dry-run"}, {args: "jwks resume --no-wait"}, {args: "jwks revoke $KID --dry-run"}, {args: "jwks revoke $KID --yes"},
 	{args: "token guest"}, {args: "token mint --email ada@example.com --admin-key-file $ADMIN"}, {args: "token inspect"},
+	{args: "token introspect --admin-key-file $ADMIN"}, {args: "token revoke --dry-run --admin-key-file $ADMIN"}, {args: "token revoke --reason test --admin-key-file $ADMIN"},
 	{args: "db up --dry-run"}, {args: "db up"}, {args: "db status"}, {args: "db verify"}, {args: "db psql-url"}, {args: "db down --dry-run"},
 	{args: "credits show nobody@example.com", exit: fault.ExitAPI, says: "nobody@example.com"}, {args: "credits show $ACCOUNT"}, {args: "credits statement $ACCOUNT"},
 	{args: "ledger verify"}, {args: "ledger export --to $DIR/ledger.jsonl --dry-run"}, {args: "ledger export --to $DIR/ledger.jsonl"}, {args: "ledger verify --file $DIR/ledger.jsonl"},

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
@@ -21,7 +20,7 @@ const rfc3339 = time.RFC3339
 
 func newToken(d *Deps) *cobra.Command {
 	return newGroup("token", "Get tokens and look into them", "  curl -H \"Authorization: Bearer $(cogctl token guest)\" …\n  cogctl token guest | cogctl token inspect",
-		newTokenGuest(d), newTokenMint(d), newTokenInspect(d))
+		newTokenGuest(d), newTokenMint(d), newTokenInspect(d), newTokenIntrospect(d), newTokenRevoke(d))
 }
 
 func newTokenGuest(d *Deps) *cobra.Command {
@@ -145,12 +144,9 @@ func noTokenArgument(_ *cobra.Command, args []string) error {
 }
 
 func runTokenInspect(ctx context.Context, d *Deps) (*inspection, error) {
-	if d.Term.Interactive() {
-		d.Term.Note(term.DimText("paste the token, then press Return and Ctrl-D"))
-	}
-	raw, err := io.ReadAll(io.LimitReader(d.Term.In(), 1<<16))
+	text, err := d.tokenFromStdin()
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "read the token: %w", err)
+		return nil, err
 	}
 	t, err := d.Target(ctx, d.Env)
 	if err != nil {
@@ -160,7 +156,6 @@ func runTokenInspect(ctx context.Context, d *Deps) (*inspection, error) {
 	if err != nil {
 		return nil, err
 	}
-	text := strings.TrimPrefix(strings.TrimSpace(string(raw)), "Bearer ")
 	token, findings, err := jwks.Inspect(text, set, rules(t, jwks.Path))
 	if err != nil {
 		return nil, err

@@ -2,9 +2,13 @@
 
 /** What this Worker is bound to. */
 export interface Env {
+  /** On whose pages a Turnstile response counts. */
+  readonly ALLOWED_ORIGINS: string;
+  /** Refresh tokens, each used once, and what is revoked. */
+  readonly DB: Hyperdrive;
   /** The iss claim of every token minted. */
   readonly ISSUER: string;
-  /** Reads the published JWKS. */
+  /** Reads the published JWKS; publishes what is revoked. */
   readonly KEYS: KVNamespace;
   /** Names the signing key in a token's header; travels with PRIVATE_KEY_PEM so that both change in one write. */
   readonly KID: string;

@@ -3,7 +3,7 @@ import { json } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
 import type { Env } from "./env.gen";
 import { sign } from "./sign";
-import { checkTurnstile } from "./turnstile";
+import { checkTurnstile, hostnamesOf } from "./turnstile";
 
 /** Gives anyone a token of their own. Where Turnstile is configured, a person has to be there. */
 export async function guestToken(call: Call<Env>): Promise<Response> {
@@ -15,6 +15,7 @@ export async function guestToken(call: Call<Env>): Promise<Response> {
       url: call.env.TURNSTILE_VERIFY_URL,
       secret: call.env.TURNSTILE_SECRET,
       remoteIp: call.request.headers.get("cf-connecting-ip"),
+      hostnames: hostnamesOf(call.env.ALLOWED_ORIGINS),
     });
   }
   const now = Math.floor(Date.now() / 1000);

@@ -11,6 +11,10 @@ export interface Claims {
   readonly role: Role;
   readonly email?: string;
   readonly tid?: string;
+  /** Names this one token, so that it can be revoked alone. A guest's subject does that already. */
+  readonly jti?: string;
+  /** The sign-in that a token belongs to. */
+  readonly fam?: string;
 }
 
 export interface Signed {

@@ -3,7 +3,9 @@ import type { Role } from "../../shared/src/caller";
 import { AUTH } from "../../shared/src/contract.gen";
 import { json, Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
+import { withBooks } from "./books";
 import type { Env } from "./env.gen";
+import { openFamily } from "./refresh";
 import { type Claims, sign } from "./sign";
 
 /** Mints a user's token for whoever holds the admin key. The gateway checks the key; this checks the gateway. */
@@ -11,8 +13,22 @@ export async function userToken(call: Call<Env>): Promise<Response> {
   if (!call.caller.admin) {
     throw new Problem(403, "forbidden", "This needs the admin key.");
   }
-  const claims = userClaims(await call.json());
-  return json(await sign(call.env, claims, Math.floor(Date.now() / 1000)));
+  const body = await call.json();
+  const claims = userClaims(body);
+  const now = Math.floor(Date.now() / 1000);
+  if (!wantsRefresh(body)) {
+    return json(await sign(call.env, claims, now));
+  }
+  const holder = { account: claims.sub, role: claims.role, tenant: claims.tid ?? null };
+  return json(await withBooks(call.env, call.ctx, (books) => openFamily(call.env, books, holder, now)));
+}
+
+/** Without it nothing is kept, and the database is not needed. */
+function wantsRefresh({ refresh }: JsonObject): boolean {
+  if (refresh !== undefined && typeof refresh !== "boolean") {
+    throw new Problem(400, "invalid_refresh", "refresh is neither true nor false.");
+  }
+  return refresh === true;
 }
 
 function userClaims(body: JsonObject): Claims {
@@ -28,5 +44,5 @@ function userClaims(body: JsonObject): Claims {
   if (tid !== undefined && !/^[\w-]+$/.test(tid)) {
     throw new Problem(400, "invalid_tid", "tid has other characters than letters, digits, - and _.");
   }
-  return { sub: email, email, role: role as Role, ...(tid === undefined ? {} : { tid }) };
+  return { sub: email, email, role: role as Role, jti: crypto.randomUUID(), ...(tid === undefined ? {} : { tid }) };
 }

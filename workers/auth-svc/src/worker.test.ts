@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 
 import { encodeCaller } from "../../shared/src/caller";
 import { describeEveryWorker } from "../../shared/src/testing/every-worker";
-import { newKeyPair, publish } from "../../shared/src/testing/tokens";
+import { goodClaims, newKeyPair, publish, signed } from "../../shared/src/testing/tokens";
 import type { Env } from "./env.gen";
 import { sign } from "./sign";
 import worker from "./worker";
@@ -149,9 +149,9 @@ describe("GET /.well-known/jwks.json", () => {
 });
 
 describe("Turnstile, once it is configured", () => {
-  const guest = (body: string) => {
+  const guest = (body: string, secret = "test-secret") => {
     const request = new Request("https://service/auth/guest", { method: "POST", body, headers: { "cf-connecting-ip": "192.0.2.7" } });
-    const bindings = { ...(env as unknown as Env), TURNSTILE_SECRET: "test-secret" };
+    const bindings = { ...(env as unknown as Env), TURNSTILE_SECRET: secret };
     return worker.fetch?.(
       request as Request<unknown, IncomingRequestCfProperties>,
       bindings,
@@ -167,9 +167,82 @@ describe("Turnstile, once it is configured", () => {
     ["{}", 400, "turnstile_required"],
     [`{"turnstile_token":"bad"}`, 403, "turnstile_failed"],
     [`{"turnstile_token":7}`, 400, "invalid_turnstile_token"],
+    [`{"turnstile_token":"elsewhere"}`, 403, "turnstile_failed"],
+    [`{"turnstile_token":"otherwise"}`, 403, "turnstile_failed"],
+    [`{"turnstile_token":"unsaid"}`, 403, "turnstile_failed"],
     [`{"turnstile_token":"broken"}`, 503, "turnstile_unavailable"],
+    [`{"turnstile_token":"null"}`, 503, "turnstile_unavailable"],
   ])("keeps out %s", async (body, status, error) => {
     const response = await guest(body);
     expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ error })]);
+  });
+
+  it("lets a response in once", async () => {
+    expect((await guest('{"turnstile_token":"once-1"}')).status).toBe(200);
+    const again = await guest('{"turnstile_token":"once-1"}');
+    expect([again.status, await again.json()]).toEqual([
+      403,
+      { error: "turnstile_failed", detail: expect.stringContaining("used before") },
+    ]);
+  });
+
+  it("is a fault of ours when the secret is wrong, which keeps everybody out", async () => {
+    const response = await guest('{"turnstile_token":"good"}', "another-secret");
+    expect([response.status, await response.json()]).toEqual([503, { error: "turnstile_unavailable" }]);
+  });
+});
+
+// Nothing answers behind the database's binding here: what needs it says so, and nothing is let through in its place.
+describe("without the database", () => {
+  const anyone = { "x-cog-caller": encodeCaller({ id: "a@b.test", role: "user", tenant: null, admin: false }) };
+  const outcome = async (response: Response) => [response.status, (await response.json<{ error?: string }>()).error];
+  const user = async () => (await (await post("/auth/token", `{"email":"a@b.test"}`, admin)).json<{ token: string }>()).token;
+  const refresh = `cog_rt_${"A".repeat(43)}`;
+
+  it("tokens are minted and verify, and sign-ins are not begun", async () => {
+    expect((await verify(await user())).payload).toMatchObject({ sub: "a@b.test", jti: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+    expect(await outcome(await post("/auth/token", `{"email":"a@b.test","refresh":true}`, admin))).toEqual([503, "tokens_unavailable"]);
+  });
+
+  it("a good token is not called active, nor revoked", async () => {
+    const body = JSON.stringify({ token: await user() });
+    expect(await outcome(await post("/auth/introspect", body, admin))).toEqual([503, "tokens_unavailable"]);
+    expect(await outcome(await post("/auth/revoke", body))).toEqual([503, "tokens_unavailable"]);
+    expect(await outcome(await post("/auth/refresh", JSON.stringify({ refresh_token: refresh })))).toEqual([503, "tokens_unavailable"]);
+  });
+
+  it("a token that is none is not active, and revoked already", async () => {
+    const foreign = await newKeyPair();
+    const forged = await signed(goodClaims(), undefined, foreign.privateKey);
+    for (const token of ["x", "a.b.c", forged, await signed({ ...goodClaims(), exp: 1 })]) {
+      expect(await (await post("/auth/introspect", JSON.stringify({ token }), admin)).json()).toEqual({ active: false });
+      expect(await (await post("/auth/revoke", JSON.stringify({ token }))).json()).toEqual({
+        ok: true,
+        usually_within_s: 180,
+        within_s: 420,
+      });
+    }
+  });
+
+  it("forms are read as OAuth sends them", async () => {
+    const form = { ...admin, "content-type": "application/x-www-form-urlencoded" };
+    expect(await (await post("/auth/introspect", "token=x&token_type_hint=access_token", form)).json()).toEqual({ active: false });
+    expect(await outcome(await post("/auth/introspect", "token=x&token=y", form))).toEqual([400, "invalid_request"]);
+  });
+
+  it.each([
+    ["/auth/introspect", "{}", admin, 400, "missing_token"],
+    ["/auth/introspect", '{"token":"x"}', anyone, 403, "forbidden"],
+    ["/auth/introspect", '{"token":"x"}', {}, 403, "forbidden"],
+    ["/auth/refresh", "{}", {}, 400, "missing_refresh_token"],
+    ["/auth/refresh", '{"refresh_token":"x"}', {}, 401, "refresh_token_invalid"],
+    ["/auth/revoke", "{}", admin, 400, "invalid_request"],
+    ["/auth/revoke", '{"token":"x","subject":"a@b.test"}', admin, 400, "invalid_request"],
+    ["/auth/revoke", '{"jti":"x"}', admin, 400, "invalid_jti"],
+    ["/auth/revoke", '{"subject":"a@b.test"}', anyone, 403, "forbidden"],
+    ["/auth/revoke", '{"family":"0b0e0f6e-8c9d-4d8e-9a55-0c4c4a0d6f11"}', {}, 403, "forbidden"],
+    ["/auth/token", '{"email":"a@b.test","refresh":"yes"}', admin, 400, "invalid_refresh"],
+  ])("%s refuses %s", async (path, body, headers, status, error) => {
+    expect(await outcome(await post(path, body, headers as Record<string, string>))).toEqual([status, error]);
   });
 });

@@ -82,7 +82,14 @@ export const AUTH = {
       "key": "PRIVATE_KEY_PEM_B",
       "kid": "KID_B"
     }
-  ]
+  ],
+  "refreshLife": 2592000,
+  "refreshPrefix": "cog_rt_",
+  "revokedUsual": 180,
+  "revokedBound": 420,
+  "maxRevoked": 20000,
+  "turnstileAction": "guest",
+  "turnstileTimeoutMs": 5000
 } as const;
 
 /** How stored keys are spelt. */
@@ -144,6 +151,12 @@ export const KEYS = {
   "reconciled": {
     "store": "billing",
     "format": "reconciled",
+    "separators": "",
+    "maxBytes": 512
+  },
+  "revoked": {
+    "store": "keys",
+    "format": "revoked",
     "separators": "",
     "maxBytes": 512
   },
@@ -610,6 +623,45 @@ export const PATHS = {
     "streams": false,
     "sheds": []
   },
+  "/auth/introspect": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "auth-svc",
+    "binding": "AUTH",
+    "auth": "admin",
+    "address": false,
+    "maxBody": 16384,
+    "streams": false,
+    "sheds": []
+  },
+  "/auth/refresh": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "auth-svc",
+    "binding": "AUTH",
+    "auth": "none",
+    "address": false,
+    "maxBody": 16384,
+    "streams": false,
+    "sheds": []
+  },
+  "/auth/revoke": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "auth-svc",
+    "binding": "AUTH",
+    "auth": "optional",
+    "address": false,
+    "maxBody": 16384,
+    "streams": false,
+    "sheds": []
+  },
   "/auth/token": {
     "aliases": [],
     "methods": [
@@ -707,6 +759,14 @@ export const BINDINGS = {
     }
   },
   "auth-svc": {
+    "ALLOWED_ORIGINS": {
+      "kind": "var",
+      "optional": false
+    },
+    "DB": {
+      "kind": "hyperdrive",
+      "optional": false
+    },
     "ISSUER": {
       "kind": "var",
       "optional": false
@@ -915,6 +975,9 @@ export const ROUTES = {
   "auth-svc": [
     "GET /.well-known/jwks.json",
     "POST /auth/guest",
+    "POST /auth/introspect",
+    "POST /auth/refresh",
+    "POST /auth/revoke",
     "POST /auth/token"
   ],
   "billing-svc": [

@@ -5,12 +5,16 @@ import { AUTH } from "../contract.gen";
 import { Problem } from "../problem";
 import { parseHeader } from "./header";
 import { KeySet } from "./jwks";
+import { type Marks, Revocations } from "./revocations";
 
 interface Verified {
   readonly caller: Caller;
   readonly kid: string;
   readonly material: string;
   readonly expires: number;
+  readonly marks: Marks;
+  /** Of the list of revocations that the token was last held against. */
+  revision: number;
 }
 
 /** What a verification needs from its request: where the keys are, whose tokens count, and the time in seconds. */
@@ -23,10 +27,12 @@ export interface Scope {
 /**
  * Verifies tokens for one isolate and remembers the outcome by the token itself: a digest of it costs a request more than all the
  * rest of its check, and the isolate's memory holds every token it is given anyway.
- * A remembered token is forgotten when it expires, or when its key is no longer published with the same material.
+ * A remembered token is forgotten when it expires, or when its key is no longer published with the same material. It is held against
+ * the revocations again when those have changed, and then alone: a request in between pays for two comparisons.
  */
 export class Verifier {
   private readonly keySet = new KeySet();
+  private readonly revocations = new Revocations();
   private readonly verified = new Map<string, Verified>();
 
   async verify(token: string, scope: Scope): Promise<Caller> {
@@ -56,8 +62,21 @@ export class Verifier {
       this.verified.delete(token);
       return undefined;
     }
-    // A stale or changed key set sends the token through the whole check again.
-    return this.keySet.peek(entry.kid, scope.now)?.material === entry.material ? entry.caller : undefined;
+    // A stale or changed key set, and a stale list of revocations, send the token through the whole check again.
+    if (!this.revocations.isFresh(scope.now) || this.keySet.peek(entry.kid, scope.now)?.material !== entry.material) {
+      return undefined;
+    }
+    if (entry.revision !== this.revocations.revision) {
+      this.refuseRevoked(entry.marks);
+      entry.revision = this.revocations.revision;
+    }
+    return entry.caller;
+  }
+
+  private refuseRevoked(marks: Marks): void {
+    if (this.revocations.revokes(marks)) {
+      throw refuse("token_revoked", "The token was revoked.");
+    }
   }
 
   private remember(token: string, verified: Verified): void {
@@ -72,22 +91,28 @@ export class Verifier {
   }
 
   private async check(token: string, scope: Scope): Promise<Verified> {
-    const header = parseHeader(token);
-    if (header === undefined) {
-      throw invalid("The token's header is not one of ours.");
-    }
-    const found = await this.keySet.find(header.kid, scope.keys, scope.now);
-    if (found === undefined) {
-      throw invalid("The token names a key that is not published.");
-    }
-    const claims = await verifyClaims(token, found.key, scope);
-    return {
-      caller: callerOf(claims),
-      kid: header.kid,
-      material: found.material,
-      expires: (claims.exp as number) + AUTH.clockSkew,
-    };
+    const [{ claims, kid, material }] = await Promise.all([
+      verifyToken(token, this.keySet, scope),
+      this.revocations.refresh(scope.keys, scope.now),
+    ]);
+    const caller = callerOf(claims);
+    const marks = marksOf(claims, caller);
+    this.refuseRevoked(marks);
+    return { caller, kid, material, expires: (claims.exp as number) + AUTH.clockSkew, marks, revision: this.revocations.revision };
   }
+}
+
+/** The claims of a token that a published key signed, and that key. Whether it was revoked is another question. */
+export async function verifyToken(token: string, keySet: KeySet, scope: Scope) {
+  const header = parseHeader(token);
+  if (header === undefined) {
+    throw invalid("The token's header is not one of ours.");
+  }
+  const found = await keySet.find(header.kid, scope.keys, scope.now);
+  if (found === undefined) {
+    throw invalid("The token names a key that is not published.");
+  }
+  return { claims: await verifyClaims(token, found.key, scope), kid: header.kid, material: found.material };
 }
 
 async function verifyClaims(token: string, key: CryptoKey, scope: Scope): Promise<JWTPayload> {
@@ -108,7 +133,17 @@ async function verifyClaims(token: string, key: CryptoKey, scope: Scope): Promis
   }
 }
 
-function callerOf(claims: JWTPayload): Caller {
+/** What a revocation may name of a token; tokens of before have no jti, and those of no sign-in no family. */
+export function marksOf({ jti, fam, iat }: JWTPayload, { id }: Caller): Marks {
+  return {
+    jti: typeof jti === "string" ? jti : undefined,
+    family: typeof fam === "string" ? fam : undefined,
+    subject: id as string,
+    issued: iat as number,
+  };
+}
+
+export function callerOf(claims: JWTPayload): Caller {
   const { email, sub, role, tid } = claims as Record<string, unknown>;
   const id = typeof email === "string" ? email.toLowerCase() : sub;
   if (typeof id !== "string" || id === "" || !AUTH.roles.includes(role as Role)) {

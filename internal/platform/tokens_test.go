@@ -1,0 +1,136 @@
+package platform_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+type signIn struct {
+	Token, Error string
+	Refresh      string `json:"refresh_token"`
+}
+
+// tokens drives auth-svc through the edge, as an app's back end and its browsers do.
+type tokens struct{ *money }
+
+func (k tokens) signIn(email string) (s signIn) {
+	k.t.Helper()
+	if code := k.call("POST", "/auth/token", fmt.Sprintf(`{"email":%q,"refresh":true}`, email), k.operator(), &s); code != http.StatusOK || s.Refresh == "" {
+		k.t.Fatalf("sign-in of %s: %d %+v", email, code, s)
+	}
+	return s
+}
+
+func (k tokens) refresh(token string) (s signIn) {
+	k.t.Helper()
+	k.call("POST", "/auth/refresh", fmt.Sprintf(`{"refresh_token":%q}`, token), nil, &s)
+	return s
+}
+
+func (k tokens) active(token string) bool {
+	k.t.Helper()
+	var told struct{ Active *bool }
+	if code := k.call("POST", "/auth/introspect", fmt.Sprintf(`{"token":%q}`, token), k.operator(), &told); code != http.StatusOK || told.Active == nil {
+		k.t.Fatalf("introspect: %d", code)
+	}
+	return *told.Active
+}
+
+// knock calls a path that takes a token, and gives the gateway's word.
+func (k tokens) knock(token string) string {
+	k.t.Helper()
+	var told struct{ Error string }
+	code := k.call("GET", "/api/ai/binding", "", header{"Authorization": "Bearer " + token}, &told)
+	return strings.TrimSpace(fmt.Sprintf("%d %s", code, told.Error))
+}
+
+// cogctl runs a command with a token on its standard input.
+func (k tokens) cogctl(token string, want int, out any, args ...string) {
+	k.t.Helper()
+	cmd := k.command(args...)
+	var printed, said bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(token+"\n"), &printed, &said
+	_ = cmd.Run() // its exit code is looked at
+	if code := cmd.ProcessState.ExitCode(); code != want {
+		k.t.Fatalf("cogctl %v: exit %d, want %d\n%s%s", args, code, want, &printed, &said)
+	}
+	if err := json.Unmarshal(printed.Bytes(), out); err != nil {
+		k.t.Fatalf("cogctl %v: %v in %s", args, err, &printed)
+	}
+	if strings.Contains(printed.String()+said.String(), token) {
+		k.t.Errorf("cogctl %v shows the token", args)
+	}
+}
+
+// TestTokensAreTakenBack goes through a sign-in's life on the whole platform: gone on with, stolen, ended by its holder and by an operator.
+// The gateway reads the list of what is revoked once a minute, so everything is revoked before it looks for the first time.
+func TestTokensAreTakenBack(t *testing.T) {
+	t.Parallel()
+	k := tokens{newMoney(t)}
+	kept, stolen, left := k.signIn("kept@a.test"), k.signIn("stolen@a.test"), k.signIn("left@a.test")
+	lost, named := k.signIn("lost@a.test"), k.signIn("named@a.test")
+
+	next := k.refresh(kept.Refresh)
+	if next.Token == "" || next.Refresh == kept.Refresh || !k.active(next.Token) || !k.active(next.Refresh) || k.active(kept.Refresh) {
+		t.Fatalf("the next tokens are %+v", next)
+	}
+
+	thief := k.refresh(stolen.Refresh)
+	if again := k.refresh(stolen.Refresh); again.Error != "refresh_token_reused" {
+		t.Fatalf("a refresh token that comes again: %+v", again)
+	}
+	if again := k.refresh(thief.Refresh); again.Error != "refresh_token_invalid" || k.active(thief.Token) || k.active(stolen.Token) {
+		t.Errorf("after the theft: %+v", again)
+	}
+
+	if code := k.call("POST", "/auth/revoke", "token="+left.Token, header{"Content-Type": "application/x-www-form-urlencoded"}, nil); code != http.StatusOK || k.active(left.Token) || !k.active(left.Refresh) {
+		t.Errorf("a token that its holder gave back: %d", code)
+	}
+	if code := k.call("POST", "/auth/revoke", `{"subject":"kept@a.test"}`, header{"Authorization": "Bearer x"}, nil); code != http.StatusUnauthorized {
+		t.Errorf("a stranger's revocation: %d", code)
+	}
+	if code := k.call("POST", "/auth/introspect", `{"token":"x"}`, nil, nil); code != http.StatusUnauthorized {
+		t.Errorf("a stranger's introspection: %d", code)
+	}
+
+	var shown struct {
+		Active bool
+		Claims map[string]any
+	}
+	k.cogctl(lost.Token, 0, &shown, "token", "introspect")
+	var plan, done struct {
+		Kind, Value, Outcome string
+		Within               int `json:"within_s"`
+	}
+	k.cogctl(lost.Token, 0, &plan, "token", "revoke", "--dry-run")
+	if plan.Outcome != "planned" || plan.Kind != "jti" || plan.Value != shown.Claims["jti"] || !k.active(lost.Token) {
+		t.Errorf("the plan is %+v", plan)
+	}
+	k.cogctl(lost.Token, 0, &done, "token", "revoke", "--reason", "in a public log")
+	if done.Outcome != "revoked" || done.Value != plan.Value || done.Within != 420 {
+		t.Errorf("the revocation is %+v", done)
+	}
+	k.cogctl(lost.Token, 1, &shown, "token", "introspect")
+	k.must(0, &done, "token", "revoke", "--subject", "Named@a.test")
+	if k.active(named.Token) || k.active(named.Refresh) {
+		t.Error("a subject's tokens are active after it was revoked")
+	}
+
+	for name, c := range map[string]struct{ token, want string }{
+		"kept": {kept.Token, "200"}, "next": {next.Token, "200"}, "stolen": {stolen.Token, "401 token_revoked"}, "the thief's": {thief.Token, "401 token_revoked"},
+		"left": {left.Token, "401 token_revoked"}, "lost": {lost.Token, "401 token_revoked"}, "named": {named.Token, "401 token_revoked"},
+	} {
+		if got := k.knock(c.token); got != c.want {
+			t.Errorf("the gateway says of the token %s: %s, want %s", name, got, c.want)
+		}
+	}
+	for table, secret := range map[string]string{"auth.refresh": kept.Refresh, "auth.revocation": lost.Token} {
+		if rows := k.sql("SELECT coalesce(string_agg(r::text, ' '), '') FROM " + table + " r"); rows == "" || strings.Contains(rows, secret) {
+			t.Errorf("%s holds %q", table, rows)
+		}
+	}
+}

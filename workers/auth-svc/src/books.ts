@@ -1,0 +1,155 @@
+import { AUTH } from "../../shared/src/contract.gen";
+import { BadData, type Database, openDatabase } from "../../shared/src/database";
+import { KEYS, key } from "../../shared/src/keys";
+import { Problem } from "../../shared/src/problem";
+import type { Env } from "./env.gen";
+
+/** What a sign-in stands for. */
+export interface Holder {
+  readonly account: string;
+  readonly role: string;
+  readonly tenant: string | null;
+}
+
+/** What a refresh token is good for. */
+export interface Shown extends Holder {
+  readonly family: string;
+  readonly expires: number;
+  readonly active: boolean;
+}
+
+export type Turned =
+  | (Holder & { readonly outcome: "turned"; readonly family: string; readonly expires: number })
+  | { readonly outcome: "unknown" | "closed" | "expired" | "reused" };
+
+export type RevokedKind = "jti" | "subject" | "family";
+
+/** A revocation, and the seconds that bound it. */
+export interface Revocation {
+  readonly kind: RevokedKind;
+  readonly value: string;
+  readonly issuedUntil: number;
+  readonly listedUntil: number;
+  readonly why: string;
+}
+
+interface Listed {
+  readonly jti: string[];
+  readonly family: string[];
+  readonly subject: [string, number][];
+  readonly fresh: number;
+}
+
+/** KV takes one write a second of one key. */
+const kvPaceMs = 1_100;
+const kvTries = 4;
+
+/** The refresh tokens and revocations of the database, over one connection. */
+export class Books {
+  private readonly db: Database;
+
+  constructor(db: Database) {
+    this.db = db;
+  }
+
+  async open(id: string, { account, role, tenant }: Holder, digest: string): Promise<number> {
+    const [row] = await this.db.query<{ expires: string }>(
+      "SELECT auth.open_family($1::text::uuid, $2, $3, $4, $5, $6::text::integer) AS expires",
+      [id, account, role, tenant, digest, String(AUTH.refreshLife)],
+    );
+    return Number(row?.expires);
+  }
+
+  async turn(digest: string, next: string): Promise<Turned> {
+    const [row] = await this.db.query<{ turned: Turned }>("SELECT auth.turn($1, $2) AS turned", [digest, next]);
+    return (row as { turned: Turned }).turned;
+  }
+
+  async show(digest: string): Promise<Shown | undefined> {
+    const [row] = await this.db.query<{ shown: Shown | null }>("SELECT auth.show_refresh($1) AS shown", [digest]);
+    return row?.shown ?? undefined;
+  }
+
+  async isRevoked(jti: string | undefined, subject: string, issued: number, family: string | undefined): Promise<boolean> {
+    const [row] = await this.db.query<{ is: boolean }>("SELECT auth.is_revoked($1, $2, $3::text::bigint, $4) AS is", [
+      jti ?? null,
+      subject,
+      String(issued),
+      family ?? null,
+    ]);
+    return row?.is !== false;
+  }
+
+  async revoke({ kind, value, issuedUntil, listedUntil, why }: Revocation): Promise<void> {
+    await this.db.query("SELECT auth.revoke($1, $2, $3::text::bigint, $4::text::bigint, $5)", [
+      kind,
+      value,
+      String(issuedUntil),
+      String(listedUntil),
+      why,
+    ]);
+  }
+
+  /** How many revocations are listed. */
+  async listed(): Promise<number> {
+    const [row] = await this.db.query<{ n: string }>("SELECT count(*) AS n FROM auth.revocation");
+    return Number(row?.n);
+  }
+
+  /**
+   * Gives KV the list. The transaction keeps every other list out until KV has this one: two that overtook each other would leave the
+   * older one standing. Whoever waited finds their revocation published already, so that a crowd that signs out is one write.
+   */
+  async publish(kv: KVNamespace, now: number, always = false): Promise<void> {
+    await this.db.query("BEGIN");
+    try {
+      const [row] = await this.db.query<{ list: Listed }>("SELECT auth.list($1::text::bigint, $2::text::bigint) AS list", [
+        String(now),
+        String(listedUntil(now)),
+      ]);
+      const { fresh, ...list } = (row as { list: Listed }).list;
+      if (fresh > 0 || always) {
+        await put(kv, JSON.stringify({ as_of: now, ...list }));
+      }
+      await this.db.query("COMMIT");
+    } catch (error) {
+      await this.db.query("ROLLBACK").catch(() => {}); // a connection that is closed rolls back too
+      throw error;
+    }
+  }
+}
+
+async function put(kv: KVNamespace, list: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await kv.put(key(KEYS.revoked, {}), list);
+    } catch (error) {
+      if (tries === kvTries) {
+        throw error;
+      }
+      await scheduler.wait(kvPaceMs);
+    }
+  }
+}
+
+/** The second after which no token that was issued by now can be valid anywhere. */
+export function listedUntil(now: number): number {
+  return now + AUTH.life + AUTH.clockSkew;
+}
+
+/** Runs with books of its own; a database that is away is the caller's to try again. */
+export async function withBooks<T>(env: Env, ctx: ExecutionContext, use: (books: Books) => Promise<T>): Promise<T> {
+  const db = openDatabase(env.DB);
+  try {
+    return await use(new Books(db));
+  } catch (error) {
+    if (error instanceof Problem) {
+      throw error;
+    }
+    throw error instanceof BadData
+      ? new Problem(400, "invalid_request", "A value has characters that cannot be kept.", { cause: error })
+      : new Problem(503, "tokens_unavailable", undefined, { cause: error, headers: { "retry-after": "5" } });
+  } finally {
+    ctx.waitUntil(db.close());
+  }
+}
