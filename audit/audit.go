@@ -32,6 +32,23 @@ type Target struct {
 	AdminKey func() (string, error)
 	// Outage stops the ledger's database until the function that it returns is called; nil where that is nobody's to do.
 	Outage func(context.Context) (end func(context.Context) error, err error)
+	// Doubles are the model providers, where they are doubles that fail on demand; nil elsewhere.
+	Doubles Doubles
+}
+
+// Doubles are stand-ins for the model providers, as a check uses them.
+type Doubles interface {
+	// Requests counts what each provider was asked, by model.
+	Requests(ctx context.Context) (map[string]map[string]int, error)
+	// Fail has every request of a provider meet a fault, instead of what was set before; the zero fault makes it well.
+	Fail(ctx context.Context, provider string, f ProviderFault) error
+}
+
+// ProviderFault is a way in which a provider goes wrong.
+type ProviderFault struct {
+	Kind        string
+	RetryAfterS int // of a 429
+	After       int // events that a stream sends before it goes wrong
 }
 
 // Ledger is the environment's ledger as a check reads it.

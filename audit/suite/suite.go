@@ -8,6 +8,7 @@ import (
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/audit/ai"
 	"github.com/cognomega/edge/audit/cors"
+	"github.com/cognomega/edge/audit/faults"
 	"github.com/cognomega/edge/audit/jwks"
 	"github.com/cognomega/edge/audit/money"
 	"github.com/cognomega/edge/audit/promotion"
@@ -27,9 +28,12 @@ const Burst = 300
 // Phase1 is what holds when money flows: what is read is the ledger's, and a burst of that size is in the ledger, once.
 func Phase1(burst int) []audit.Check { return money.Checks(burst) }
 
+// Phase2 is what holds when models are asked: a provider's fault is nobody's outage. With names it tries those faults alone.
+func Phase2(names []string) []audit.Check { return []audit.Check{faults.Some(names)} }
+
 // All is every check whose proofs can be verified whatever the contract says; a check that keeps proofs belongs here or in For.
 func All() []audit.Check {
-	return slices.Concat(Phase0(), Phase1(Burst), []audit.Check{money.OffPath(), cors.Matrix(), promotion.Check()})
+	return slices.Concat(Phase0(), Phase1(Burst), Phase2(nil), []audit.Check{money.OffPath(), cors.Matrix(), promotion.Check()})
 }
 
 // liveWindow is how far back live traffic is looked at when nobody says.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/localcloud/doubles"
 )
@@ -30,4 +31,29 @@ func PlanDouble(ctx context.Context, l Layout, provider string, p doubles.Plan) 
 		return nil, fault.New(fault.Internal, "encode the plan: %w", err)
 	}
 	return all, controlWith(ctx, e, http.MethodPut, "/doubles/"+url.PathEscape(provider), body, &all)
+}
+
+// DoubleFaults lets checks have the doubles fail, and count what they were asked.
+type DoubleFaults struct {
+	Layout Layout
+}
+
+// Requests counts what each provider was asked, by model.
+func (d DoubleFaults) Requests(ctx context.Context) (map[string]map[string]int, error) {
+	all, err := Doubles(ctx, d.Layout)
+	counts := map[string]map[string]int{}
+	for _, s := range all {
+		counts[s.Provider] = s.Models
+	}
+	return counts, err
+}
+
+// Fail has every request of a provider meet a fault; the zero fault makes it well.
+func (d DoubleFaults) Fail(ctx context.Context, provider string, f audit.ProviderFault) error {
+	p := doubles.Plan{Faults: []doubles.Fault{}, RetryAfterS: f.RetryAfterS, After: f.After}
+	if f.Kind != "" {
+		p.Faults = append(p.Faults, doubles.Fault{Kind: doubles.Kind(f.Kind), Share: 1})
+	}
+	_, err := PlanDouble(ctx, d.Layout, provider, p)
+	return err
 }

@@ -75,11 +75,16 @@ func newCreditsAdjust(d *Deps) *cobra.Command {
 	return cmd
 }
 
-func (d *Deps) adjustment(account string, o adjustOptions) (a adjustment, err error) {
-	a = adjustment{Env: d.Env, Account: strings.ToLower(strings.TrimSpace(account)), Reason: strings.TrimSpace(o.reason), Actor: o.actor}
-	if a.Actor == "" {
-		a.Actor = strings.TrimSuffix("cogctl:"+d.Getenv("USER"), ":")
+// actor is who is named, or who runs this.
+func (d *Deps) actor(named string) string {
+	if named != "" {
+		return named
 	}
+	return strings.TrimSuffix("cogctl:"+d.Getenv("USER"), ":")
+}
+
+func (d *Deps) adjustment(account string, o adjustOptions) (a adjustment, err error) {
+	a = adjustment{Env: d.Env, Account: strings.ToLower(strings.TrimSpace(account)), Reason: strings.TrimSpace(o.reason), Actor: d.actor(o.actor)}
 	amount, text := &a.Delta, o.delta
 	if o.set != "" {
 		amount, text = &a.Set, o.set

@@ -19,7 +19,7 @@ import (
 )
 
 func newProve(d *Deps) *cobra.Command {
-	return newGroup("prove", "Prove what a phase promises, and keep the evidence", "  cogctl prove phase0", newProvePhase0(d), newProvePhase1(d))
+	return newGroup("prove", "Prove what a phase promises, and keep the evidence", "  cogctl prove phase0", newProvePhase0(d), newProvePhase1(d), newProvePhase2(d))
 }
 
 // provedCheck is one line of a proof; Proof is the file that holds its evidence.
@@ -31,7 +31,8 @@ type provedCheck struct {
 	Proof    string          `json:"proof,omitempty"`
 	Findings []audit.Finding `json:"findings"`
 
-	err error // when the check could not look
+	err      error // when the check could not look
+	evidence any
 }
 
 // provePhase0Result is what holds, and what does not.
@@ -186,7 +187,7 @@ func look(ctx context.Context, t *audit.Target, c audit.Check) (audit.Result, pr
 	if err != nil {
 		return r, provedCheck{Name: c.Name, Title: c.Title, Verdict: audit.Inconclusive, Summary: err.Error(), Findings: []audit.Finding{}, err: err}
 	}
-	return r, provedCheck{Name: c.Name, Title: c.Title, Verdict: r.Verdict, Summary: r.Summary, Findings: r.Findings}
+	return r, provedCheck{Name: c.Name, Title: c.Title, Verdict: r.Verdict, Summary: r.Summary, Findings: r.Findings, evidence: r.Evidence}
 }
 
 // err is what decides the exit code: a failure first, then what kept a check from looking, then the open verdict.

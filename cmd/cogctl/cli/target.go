@@ -39,6 +39,9 @@ func (d *Deps) resolve(ctx context.Context, env string) (*audit.Target, error) {
 	if env == localEnv && d.Getenv("DATABASE_URL") == "" {
 		t.Outage = ledger.Outage
 	}
+	if env == localEnv {
+		t.Doubles = platform.DoubleFaults{Layout: l}
+	}
 	t.AdminKey = func() (string, error) { return d.adminKey("") }
 	return t, nil
 }

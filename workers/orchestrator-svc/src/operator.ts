@@ -85,7 +85,7 @@ const actions: Readonly<Record<string, Action>> = {
 
 async function each(targets: readonly Target[], act: (target: Target) => Promise<void>): Promise<string[]> {
   await Promise.all(targets.map(act));
-  return targets.map(nameOf);
+  return targets === models ? ["every model"] : targets.map(nameOf);
 }
 
 /** The models that are meant: all of a provider, or the one that is named; to reset, all there are where no provider is named. */
