@@ -32,11 +32,12 @@ type money struct {
 	db    *pgx.Conn
 	cf    *cfapi.Client
 	kv    string
+	began time.Time
 }
 
 func newMoney(t *testing.T) *money {
 	t.Helper()
-	m := &money{journey: newJourney(t)}
+	m := &money{journey: newJourney(t), began: time.Now()}
 	m.must(0, nil, "up", "--skip-proof") // the proof of Phase 1 sends usage of its own, and these tests count theirs
 	e := m.endpoints()
 	pem, err := os.ReadFile(e.CAFile)

@@ -25,6 +25,7 @@ type driftResult struct {
 	Books    []ledger.Difference `json:"books"` // the database's own view of balances, holds and journal
 	KV       kvDrift             `json:"kv"`
 	Copies   []copies.Difference `json:"copies"` // what KV says otherwise than the ledger
+	Feed     feedDrift           `json:"feed"`   // entries of usage that KV lacks, or has and the journal does not
 	OnWay    []copies.Difference `json:"on_their_way"`
 	Unlisted int                 `json:"unlisted"`
 	Verdict  string              `json:"verdict"`
@@ -42,12 +43,21 @@ type kvDrift struct {
 	hint string
 }
 
+// feedDrift is what the lists of usage in KV lack or have too much, by their keys; what an entry says is the reconciler's to compare.
+type feedDrift struct {
+	Compared int      `json:"compared"`
+	OnWay    int      `json:"on_their_way"`
+	Missing  int      `json:"missing"`
+	Foreign  int      `json:"foreign"`
+	Keys     []string `json:"keys"` // the first of them
+}
+
 func newLedgerDrift(d *Deps) *cobra.Command {
 	var noKV bool
 	cmd := &cobra.Command{
 		Use: "drift", Short: "Compare balances with the journal by the database's own view, and the copies in KV with the ledger", Args: cobra.NoArgs,
-		Long: "Compare balances with the journal by the database's own view, and every copy of a balance in KV with the ledger. A copy of a balance that changed within the contract's " +
-			"bound is on its way, and no drift. Nothing is changed: the reconciler repairs copies, `cogctl reconcile run` at once. Exit 1: something differs; 4: KV could not be seen.",
+		Long: "Compare balances with the journal by the database's own view, and every copy of a balance in KV with the ledger, and the keys of the feed of usage " +
+			"with the journal. What changed within the contract's bound is on its way, and no drift. What entries of the feed say is compared by the reconciler. Nothing is changed: the reconciler repairs copies, `cogctl reconcile run` at once. Exit 1: something differs; 4: KV could not be seen.",
 		Example: "  cogctl ledger drift\n  cogctl ledger drift --env production -o json\n  cogctl ledger drift --no-kv",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := runLedgerDrift(cmd.Context(), d, noKV)
@@ -72,7 +82,7 @@ func runLedgerDrift(ctx context.Context, d *Deps, noKV bool) (*driftResult, erro
 	defer conn.Close(context.WithoutCancel(ctx))
 	progress := d.Term.Progress("ledger  comparing balances with the journal")
 	defer progress.Stop()
-	r := &driftResult{Database: shown, Copies: []copies.Difference{}, OnWay: []copies.Difference{}, kinds: map[string]int{}}
+	r := &driftResult{Database: shown, Copies: []copies.Difference{}, OnWay: []copies.Difference{}, Feed: feedDrift{Keys: []string{}}, kinds: map[string]int{}}
 	if r.Books, err = ledger.New(conn).Drift(ctx, mostDrift); err != nil {
 		return nil, err
 	}
@@ -120,6 +130,26 @@ func (r *driftResult) compareKV(ctx context.Context, d *Deps, conn *pgx.Conn) er
 	for _, key := range sortedKeys(held) {
 		r.add(copies.OfNobody(key, held[key]))
 	}
+	if err != nil {
+		return err
+	}
+	return r.compareFeed(ctx, d, kv, ledger.New(conn))
+}
+
+// compareFeed holds KV's list of the feed against the journal, both in the order of keys.
+func (r *driftResult) compareFeed(ctx context.Context, d *Deps, kv *kvCopies, l *ledger.Ledger) error {
+	feed, err := copies.NewFeed(ctx, l, d.Now(), kv.grace)
+	if err != nil {
+		return err
+	}
+	defer feed.Close()
+	if err := kv.api.KVKeys(ctx, kv.namespace, copies.FeedPrefix, feed.Keys); err != nil {
+		return err
+	}
+	foreign, err := feed.End(ctx, l)
+	r.Feed.Compared, r.Feed.OnWay, r.Feed.Missing, r.Feed.Foreign = feed.Compared, feed.OnWay, len(feed.Missing), len(foreign)
+	keys := append(feed.Missing, foreign...)
+	r.Feed.Keys = append(r.Feed.Keys, keys[:min(len(keys), mostDrift)]...)
 	return err
 }
 
@@ -139,7 +169,7 @@ func (r *driftResult) add(diff copies.Difference) {
 
 func (r *driftResult) verdict() string {
 	switch {
-	case len(r.Books)+len(r.Copies) > 0:
+	case len(r.Books)+len(r.Copies)+r.Feed.Missing+r.Feed.Foreign > 0:
 		return string(term.Fail)
 	case r.KV.Asked && !r.KV.Seen:
 		return string(term.Inconclusive)
@@ -197,6 +227,25 @@ func kvBlocks(r *driftResult) []term.Block {
 	}
 	if r.Unlisted > 0 {
 		blocks = append(blocks, term.Line{term.DimText(fmt.Sprintf("and %d more that are not listed", r.Unlisted))})
+	}
+	return append(blocks, feedBlocks(r)...)
+}
+
+func feedBlocks(r *driftResult) []term.Block {
+	f := r.Feed
+	var blocks []term.Block
+	if f.Missing+f.Foreign == 0 {
+		blocks = append(blocks, term.Headline(term.Pass, fmt.Sprintf("KV %s: the feed has an entry of each of %s, and of no other", r.KV.Namespace, counted(f.Compared, "use"))))
+	} else {
+		rows := term.Rows{Columns: []string{"entry of the feed"}}
+		for _, key := range f.Keys {
+			rows.Rows = append(rows.Rows, term.Row(key))
+		}
+		blocks = append(blocks, term.Headline(term.Fail, fmt.Sprintf("KV %s: the feed differs from the journal: %d missing, %d foreign", r.KV.Namespace, f.Missing, f.Foreign)), rows,
+			term.Hint("the journal is right: the reconciler's walks make the feed good, cogctl reconcile status says how far they are and why it was wrong"))
+	}
+	if f.OnWay > 0 {
+		blocks = append(blocks, term.Line{term.DimText(counted(f.OnWay, "use") + " may be on its way into the feed")})
 	}
 	return blocks
 }

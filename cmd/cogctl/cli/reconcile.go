@@ -34,6 +34,7 @@ type reconcileRunResult struct {
 	Entries   int                `json:"entries"`
 	Uses      int                `json:"uses"`
 	UsesShown int                `json:"uses_shown"`
+	Feed      int                `json:"feed_entries"`
 	Complete  bool               `json:"complete"`
 	Findings  []reconcileFinding `json:"findings"`
 }
@@ -125,7 +126,7 @@ func reconcileRunBlocks(r *reconcileRunResult) []term.Block {
 	}
 	took := time.Duration(r.EndedMS-r.StartedMS) * time.Millisecond
 	facts := term.Facts{
-		{Name: "compared", Value: term.T(fmt.Sprintf("%s, %s, %s in %s", counted(r.Accounts, "account"), counted(r.Entries, "KV key"), counted(r.Uses, "use"), took))},
+		{Name: "compared", Value: term.T(fmt.Sprintf("%s, %s, %s, %s in %s", counted(r.Accounts, "account"), counted(r.Entries, "KV key"), counted(r.Uses, "use"), counted(r.Feed, "feed key"), took))},
 		{Name: "feed", Value: term.T(counted(r.UsesShown, "use") + " shown that it lacked")},
 	}
 	blocks := []term.Block{term.Headline(verdict, what), facts}
@@ -148,6 +149,7 @@ type reconcileStatusResult struct {
 	BoundS   int                       `json:"bound_s"`
 	AgeS     int64                     `json:"last_pass_age_s"` // -1: none was ever made
 	Late     bool                      `json:"late"`
+	Walks    []ledger.ReconcileWalk    `json:"walks"`
 	Passes   []ledger.ReconcilePass    `json:"passes"`
 	Findings []ledger.ReconcileFinding `json:"findings"`
 }
@@ -194,6 +196,10 @@ func runReconcileStatus(ctx context.Context, d *Deps, limit int) (*reconcileStat
 		}
 	}
 	r.Passes, r.Findings, err = ledger.New(conn).Reconciliations(ctx, limit)
+	if err != nil {
+		return nil, err
+	}
+	r.Walks, err = ledger.New(conn).ReconcileWalks(ctx)
 	if len(r.Passes) > 0 {
 		r.AgeS = int64(d.Now().Sub(r.Passes[0].Ended).Seconds())
 	}
@@ -220,11 +226,14 @@ func reconcileStatusBlocks(r *reconcileStatusResult) []term.Block {
 	default:
 		blocks = append(blocks, term.Headline(term.Pass, fmt.Sprintf("the last pass was %s ago, within the bound of %ds", age, r.BoundS)))
 	}
-	passes := term.Rows{Columns: []string{"ended", "took", "accounts", "keys", "uses", "found", "repaired", "complete"}}
+	for _, w := range r.Walks {
+		blocks = append(blocks, term.Line{term.DimText(walkLine(w))})
+	}
+	passes := term.Rows{Columns: []string{"ended", "took", "accounts", "keys", "uses", "feed", "found", "repaired", "complete"}}
 	for _, p := range r.Passes {
 		passes.Rows = append(passes.Rows, []term.Text{
 			term.T(p.Ended.Format(time.RFC3339)), term.T(p.Ended.Sub(p.Started).Round(time.Millisecond).String()), term.T(fmt.Sprint(p.Accounts)), term.T(fmt.Sprint(p.Entries)),
-			term.T(fmt.Sprint(p.Uses)), term.T(fmt.Sprint(p.Found)), term.T(fmt.Sprint(p.Repaired)), yesOrNo(p.Complete),
+			term.T(fmt.Sprint(p.Uses)), term.T(fmt.Sprint(p.Feed)), term.T(fmt.Sprint(p.Found)), term.T(fmt.Sprint(p.Repaired)), yesOrNo(p.Complete),
 		})
 	}
 	blocks = append(blocks, passes)
@@ -236,4 +245,13 @@ func reconcileStatusBlocks(r *reconcileStatusResult) []term.Block {
 		rows.Rows = append(rows.Rows, []term.Text{term.T(f.Found.Format(time.RFC3339)), term.T(f.Key), term.T(f.Kind), yesOrNo(f.Repaired), term.T(f.Why)})
 	}
 	return append(blocks, rows)
+}
+
+// walkLine says how long a round takes over the feed: what was changed in KV alone is found within one.
+func walkLine(w ledger.ReconcileWalk) string {
+	side := map[string]string{"listed": "through the feed in KV", "journal": "through the journal's uses"}[w.Name]
+	if w.TookMS == nil {
+		return fmt.Sprintf("first round %s: %d so far, since %s", side, w.Entries, w.Began.Format(time.RFC3339))
+	}
+	return fmt.Sprintf("last round %s: all %d in %s, ended %s", side, *w.Of, time.Duration(*w.TookMS)*time.Millisecond, w.Ended.Format(time.RFC3339))
 }

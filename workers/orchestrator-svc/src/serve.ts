@@ -81,18 +81,29 @@ function relayOf({ env, ctx }: Call<Env>, { tier }: Asked): Relay {
 
 async function whole(served: Served, relay: Relay): Promise<Response> {
   const answer = await relayWhole(relay, served.asked.question);
-  served.call.ctx.waitUntil(finish(served, answer));
+  const { kept, settled } = finish(served, answer);
+  served.call.ctx.waitUntil(settled);
+  await kept;
   return withFacts(served.door.whole(answer, served.about), answer, "MISS");
 }
 
-/** Charging and keeping come after the answer: who waits for it should not pay for what others may need. */
-async function finish(served: Served, answer: Answer): Promise<void> {
-  const billed = bill(served, answer);
+/**
+ * Charging comes after the answer: who waits for it should not pay for what others may need. Keeping comes before, for a caller who gave
+ * a key: one that loses the answer on its way and asks again has to find it.
+ */
+function finish(served: Served, answer: Answer): { kept: Promise<void>; settled: Promise<unknown> } {
+  const kept = keepAnswer(served.use, answer);
+  return { kept, settled: Promise.all([kept, bill(served, answer)]) };
+}
+
+/** An answer that cannot be kept is given all the same: asked again it is made again, and charged once. */
+async function keepAnswer(use: Once, answer: Answer): Promise<void> {
   try {
-    await served.use.keep(answer);
+    await use.keep(answer);
+  } catch (error) {
+    console.error(JSON.stringify({ worker: "orchestrator-svc", what: "answer not kept", cause: String(error) }));
   } finally {
-    served.use.end();
-    await billed;
+    use.end();
   }
 }
 
@@ -116,10 +127,10 @@ async function streamed(served: Served, relay: Relay): Promise<Response> {
   const deltas = relayStream(relay, asked.question);
   const first = await deltas.next();
   // Without a promise to wait for, the runtime may drop a request whose caller went away before it is charged.
-  const settled = Promise.withResolvers<void>();
+  const settled = Promise.withResolvers<unknown>();
   call.ctx.waitUntil(settled.promise);
   let open = true;
-  const settle = (done: () => Promise<void>) => {
+  const settle = (done: () => Promise<unknown>) => {
     if (open) {
       open = false; // what came first counts, the end or the caller's leaving: a stream is charged once
       settled.resolve(done());
@@ -145,7 +156,9 @@ async function streamed(served: Served, relay: Relay): Promise<Response> {
           controller.enqueue(encoder.encode(door.delta(value, index++, about)));
           return;
         }
-        settle(() => finish(served, value));
+        const finished = finish(served, value);
+        settle(() => finished.settled);
+        await finished.kept;
         controller.enqueue(encoder.encode(door.end(value, about)));
       } catch (error) {
         if (!open) {

@@ -1,18 +1,20 @@
 import { accountOfKey, type Balance, balanceKey } from "../../shared/src/money/balance";
 import { nextMark, putMark, readMark } from "../../shared/src/money/mark";
 import { putBalance, readMany } from "../../shared/src/money/publish";
-import { feedEntry, putFeedEntry } from "../../shared/src/money/usage";
 import type { Books, Pass } from "./books";
 import { compare, type Finding, foreign } from "./decide";
+import { feedCalls, reconcileFeed } from "./feed";
 
 /**
  * What one pass may do. A Worker may make a thousand calls to KV in one invocation, which has two passes: reads take a hundred keys,
  * a list a thousand, a write one. What looking leaves of the calls goes to repairs; some are kept for the feed, and one for the mark.
  */
-export const budget = { changed: 8_000, swept: 8_000, lists: 8, uses: 5_000, calls: 480, feed: 60 } as const;
+export const budget = { changed: 8_000, swept: 8_000, lists: 8, calls: 480, feed: feedCalls } as const;
 
 /** How far back a pass looks again at what the one before it compared: a write that was on its way then has arrived. */
 const overlapMs = 120_000;
+
+const nil = "00000000-0000-0000-0000-000000000000";
 
 /**
  * Compares KV with the ledger and makes it good: all that changed since the last pass, then a part of everything, so that what was
@@ -24,13 +26,14 @@ export async function reconcile(namespace: KVNamespace, books: LedgerBooks): Pro
   const mark = await readMark(kv);
   const since = (mark?.as_of ?? started_ms - 86_400_000) - overlapMs;
   const changed = await books.changedSince(since, budget.changed);
-  const position = (await books.position()) ?? { after_account: 0, kv_cursor: null, uses_from_ms: since };
+  const position = (await books.position()) ?? { after_account: 0, kv_cursor: null, uses_from_us: since * 1000, uses_from_id: nil };
   const swept = await books.accountsAfter(position.after_account, budget.swept);
   const known = [...new Map([...swept.balances, ...changed].map((balance) => [balance.account, balance])).values()];
   const listed = await listEntries(kv, position.kv_cursor);
   const suspects = [...(await compareAll(kv, known)), ...(await strangers(kv, books, listed.names))];
   const findings = await repairAll(kv, books, suspects, () => left() - budget.feed);
-  const feed = await showUses(kv, books, position.uses_from_ms, () => left() - 1);
+  const recorded = { us: position.uses_from_us, id: position.uses_from_id };
+  const feed = await reconcileFeed(kv, books, { recorded, walks: await books.walks() }, left);
   const complete = changed.length < budget.changed && findings.every(({ repaired }) => repaired);
   const pass: Pass = {
     started_ms,
@@ -39,9 +42,16 @@ export async function reconcile(namespace: KVNamespace, books: LedgerBooks): Pro
     entries: listed.names.length,
     uses: feed.uses,
     uses_shown: feed.shown,
+    feed_entries: feed.entries,
     complete,
-    position: { after_account: swept.next, kv_cursor: listed.cursor, uses_from_ms: feed.next ?? started_ms - overlapMs },
-    findings,
+    position: {
+      after_account: swept.next,
+      kv_cursor: listed.cursor,
+      uses_from_us: feed.position.recorded.us,
+      uses_from_id: feed.position.recorded.id,
+    },
+    walks: feed.position.walks,
+    findings: [...findings, ...feed.findings],
   };
   await books.record(pass);
   if (complete) {
@@ -155,28 +165,4 @@ async function repairAll(kv: KVNamespace, books: LedgerBooks, suspects: readonly
 /** An entry that is taken away is kept in the record, so that nothing is lost by a mistake about it. */
 function repair(kv: KVNamespace, { key: name, after }: Finding): Promise<void> {
   return after === null ? kv.delete(name) : putBalance(kv, after, Date.now());
-}
-
-/**
- * Shows in the feed what the journal has and the feed lacks, from where the last pass stopped. After a burst it goes on for as many
- * passes as it takes; a use that is not yet shown again is where the next pass begins.
- */
-async function showUses(
-  kv: KVNamespace,
-  books: LedgerBooks,
-  since: number,
-  left: () => number,
-): Promise<{ uses: number; shown: number; next: number | null }> {
-  const { uses, last_ms } = await books.usesSince(since, budget.uses);
-  const entries = uses.flatMap((use) => feedEntry(use, Date.now()) ?? []);
-  const held = await readMany(
-    kv,
-    entries.map(({ name }) => name),
-  );
-  const lacking = entries.filter(({ name, value }) => held.get(name) !== value);
-  const within = lacking.slice(0, Math.max(0, left()));
-  const done = await Promise.allSettled(within.map((entry) => putFeedEntry(kv, entry)));
-  const shown = done.filter(({ status }) => status === "fulfilled").length;
-  const next = shown < lacking.length ? since : uses.length < budget.uses ? null : last_ms;
-  return { uses: uses.length, shown, next };
 }
