@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -275,5 +276,29 @@ func TestTwoStartsAtOnceShareOneCloud(t *testing.T) {
 			t.Errorf("two clouds serve: %d and %d", e.Endpoints.PID, got.Endpoints.PID)
 		}
 		e = got
+	}
+}
+
+// Whoever runs a command under flock(1), or reads its output through a pipe of their own, gets it back when the command ends.
+func TestTheCloudHoldsNothingOfWhoStartedIt(t *testing.T) {
+	t.Parallel()
+	j := newJourney(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	cmd := j.command("local", "start")
+	cmd.ExtraFiles = []*os.File{write}
+	out, err := cmd.CombinedOutput()
+	write.Close()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if err := read.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the pipe is still held: %v", err)
 	}
 }

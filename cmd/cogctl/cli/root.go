@@ -20,6 +20,7 @@ const exitInterrupted = 130
 
 // Main is the whole program: it reads the process's arguments and returns its exit code.
 func Main(version string) int {
+	keepInheritedFiles()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	d := NewDeps(version)
