@@ -106,6 +106,9 @@ func checkPath(c *Contract, rep *report, at string, p Path) {
 			rep.addf(file, index(join(at, "sheds"), i), "%s is no method of this path", m)
 		}
 	}
+	if p.Errors != "" && p.Errors != ErrorsOpenAI {
+		rep.addf(file, join(at, "errors"), "is %q, want %s or nothing", p.Errors, ErrorsOpenAI)
+	}
 	if !slices.Contains([]Access{AccessNone, AccessOptional, AccessToken, AccessAdmin}, p.Auth) {
 		rep.addf(file, join(at, "auth"), "is %q, want none, optional, token or admin", p.Auth)
 	}

@@ -94,6 +94,7 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"an implied method":        {"http.json", `"methods": ["GET"]`, `"methods": ["HEAD"]`, `paths["/.well-known/jwks.json"].methods[0]: HEAD is implied`},
 	"a method outside of CORS": {"http.json", `"methods": ["GET"]`, `"methods": ["PURGE"]`, `paths["/.well-known/jwks.json"].methods[0]: PURGE is not among cors.methods`},
 	"a method listed twice":    {"http.json", `"methods": ["GET"]`, `"methods": ["GET", "GET"]`, `paths["/.well-known/jwks.json"].methods[1]: GET is listed twice`},
+	"an unknown error format":  {"http.json", `"errors": "openai"`, `"errors": "soap"`, `paths["/v1/chat/completions"].errors: is "soap", want openai or nothing`},
 	"a method shed in vain":    {"http.json", `"sheds": ["POST"]`, `"sheds": ["GET"]`, `paths["/api/ai/test"].sheds[0]: GET is no method of this path`},
 	"a level of access":        {"http.json", `"auth": "admin"`, `"auth": "root"`, `paths["/api/admin/cleanup"].auth: is "root"`},
 

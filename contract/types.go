@@ -162,7 +162,12 @@ type Path struct {
 	Streams bool `json:"streams,omitempty"`
 	// Sheds lists the methods that are turned away while usage is written too late: what they ask for can be asked for again.
 	Sheds []string `json:"sheds,omitempty"`
+	// Errors is the format of the path's errors where it is not the platform's own: ErrorsOpenAI, or empty.
+	Errors string `json:"errors,omitempty"`
 }
+
+// ErrorsOpenAI is the format that OpenAI's client libraries read: {"error": {"message", "type", "param", "code"}}.
+const ErrorsOpenAI = "openai"
 
 // All lists a path and its aliases; p's own path is first.
 func (p Path) All(path string) []string { return append([]string{path}, p.Aliases...) }

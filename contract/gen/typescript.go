@@ -55,6 +55,7 @@ func shared(c *contract.Contract) []byte {
 	constant(&b, "AUTH", "How callers prove who they are; times in seconds.", authOf(c.Auth))
 	constant(&b, "KEYS", "How stored keys are spelt.", keysOf(c))
 	constant(&b, "QUOTAS", "What each role's account may keep in a bucket, in bytes.", quotasOf(c))
+	constant(&b, "ERROR_FORMATS", "How errors are written on paths that speak another platform's format.", errorFormatsOf(c))
 	constant(&b, "PRICES", "What usage costs, in whole micro-credits.", map[string]int{
 		"microPerCredit": c.Prices.Unit.MicroCreditsPerCredit, "microPer1kTokens": c.Prices.Tokens.MicroCreditsPer1K,
 	})
@@ -230,6 +231,19 @@ func pathsOf(c *contract.Contract) map[string]tsPath {
 		paths[path] = out
 	}
 	return paths
+}
+
+// errorFormatsOf names every spelling of the paths whose errors are not the platform's own.
+func errorFormatsOf(c *contract.Contract) map[string]string {
+	formats := map[string]string{}
+	for path, p := range c.HTTP.Paths {
+		for _, spelling := range p.All(path) {
+			if p.Errors != "" {
+				formats[spelling] = p.Errors
+			}
+		}
+	}
+	return formats
 }
 
 func routesOf(c *contract.Contract) map[string][]string {

@@ -24,7 +24,7 @@ export async function gateway(request: Request, env: Env): Promise<Response> {
   try {
     response = await answer(incoming, env, { origin, origins, requestId });
   } catch (error) {
-    response = answerError(error, name, requestId);
+    response = answerError(error, name, requestId, splitUrl(incoming.url).path);
   }
   return outward(response, { origin, origins, requestId }, incoming.method === "OPTIONS" && response.status === 204);
 }

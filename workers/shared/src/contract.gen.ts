@@ -194,6 +194,11 @@ export const QUOTAS = {
   }
 } as const;
 
+/** How errors are written on paths that speak another platform's format. */
+export const ERROR_FORMATS = {
+  "/v1/chat/completions": "openai"
+} as const;
+
 /** What usage costs, in whole micro-credits. */
 export const PRICES = {
   "microPer1kTokens": 50000,

@@ -78,7 +78,7 @@ export function createWorker<Name extends WorkerName, Env>(name: Name, routes: R
       try {
         response = await answer(request, env, ctx);
       } catch (error) {
-        response = answerError(error, name, requestIdOf(request));
+        response = answerError(error, name, requestIdOf(request), splitUrl(request.url).path);
       }
       // Clocks in a Worker move only with I/O: 0 means that this call waited for nothing.
       const waited = Date.now() - started;
