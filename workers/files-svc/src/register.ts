@@ -1,6 +1,7 @@
 import type { Caller } from "../../shared/src/caller";
 import { QUOTAS } from "../../shared/src/contract.gen";
 import { Problem } from "../../shared/src/problem";
+import { endOpen, expired, listOpen } from "./open";
 import { indexKey, indexPrefix, type Owner } from "./owner";
 
 /** A file in its owner's index. Until the file is whole the entry holds its room in the quota, and no list shows it. */
@@ -26,6 +27,11 @@ const pendingMs = 3_600_000;
  */
 export async function reserve(bucket: R2Bucket, owner: Owner, caller: Caller, entry: Entry): Promise<void> {
   await write(bucket, owner, entry, "pending");
+  await holdWithin(bucket, owner, caller, () => release(bucket, owner, entry.id));
+}
+
+/** Holds an account that has just taken room within its quota, or gives the room back. */
+export async function holdWithin(bucket: R2Bucket, owner: Owner, caller: Caller, giveBack: () => Promise<void>): Promise<void> {
   try {
     const quota = quotaOf(caller);
     const used = await usedBytes(bucket, owner, Date.now());
@@ -33,7 +39,7 @@ export async function reserve(bucket: R2Bucket, owner: Owner, caller: Caller, en
       throw new Problem(413, "quota_exceeded", `With this file the account would keep ${used} bytes, of ${quota}: delete files first.`);
     }
   } catch (error) {
-    await release(bucket, owner, entry.id);
+    await giveBack();
     throw error;
   }
 }
@@ -57,8 +63,19 @@ async function write(bucket: R2Bucket, owner: Owner, entry: Entry, state: "pendi
   await bucket.put(indexKey(owner, id), "", { customMetadata: { ...texts, size: String(size), state } });
 }
 
+/**
+ * Uploads in parts are looked at before files: one that becomes a file meanwhile is then seen at least once, and counted once, by its
+ * id. What is too old is ended here.
+ */
 async function usedBytes(bucket: R2Bucket, owner: Owner, nowMs: number): Promise<number> {
-  let used = 0;
+  const sizes = new Map<string, number>();
+  for (const open of await listOpen(bucket, owner)) {
+    if (expired(open, nowMs)) {
+      await endOpen(bucket, owner, open);
+    } else if (open.done === undefined) {
+      sizes.set(open.entry.id, Math.max(open.entry.size, leastBytes));
+    }
+  }
   let cursor: string | undefined;
   do {
     const page = await bucket.list({
@@ -67,11 +84,11 @@ async function usedBytes(bucket: R2Bucket, owner: Owner, nowMs: number): Promise
       ...(cursor === undefined ? {} : { cursor }),
     });
     for (const object of page.objects) {
-      used += await counted(bucket, owner, object, nowMs);
+      sizes.set(object.key.slice(-36), await counted(bucket, owner, object, nowMs));
     }
     cursor = page.truncated ? page.cursor : undefined;
   } while (cursor !== undefined);
-  return used;
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
 /** An upload that died between two writes left an entry that is not true: the bucket says which way it ended. */

@@ -2,6 +2,7 @@ import { createWorker } from "../../shared/src/worker";
 import { download } from "./download";
 import type { Env } from "./env.gen";
 import { listFiles, removeFile } from "./own";
+import { abortUpload, completeUpload, createUpload, listUploads, putPart, showUpload } from "./resumable";
 import { upload, uploadForm } from "./upload";
 
 export default createWorker<"files-svc", Env>("files-svc", {
@@ -10,5 +11,11 @@ export default createWorker<"files-svc", Env>("files-svc", {
   "GET /api/files/:key": download,
   "DELETE /api/files/:key": removeFile,
   "POST /api/upload/direct": upload,
+  "GET /api/uploads": listUploads,
+  "POST /api/uploads": createUpload,
+  "GET /api/uploads/:id": showUpload,
+  "DELETE /api/uploads/:id": abortUpload,
+  "PUT /api/uploads/:id/parts/:number": putPart,
+  "POST /api/uploads/:id/complete": completeUpload,
   "POST /v1/files/upload": uploadForm,
 });

@@ -178,6 +178,18 @@ export const KEYS = {
     "separators": "/",
     "maxBytes": 1024
   },
+  "upload_open": {
+    "store": "uploads",
+    "format": "tmp/open/{safe_email}/{uuid}",
+    "separators": "/",
+    "maxBytes": 1024
+  },
+  "upload_part": {
+    "store": "uploads",
+    "format": "tmp/parts/{safe_email}/{uuid}/{number}",
+    "separators": "/",
+    "maxBytes": 1024
+  },
   "usage": {
     "store": "billing",
     "format": "usage:{email}:{rev_ts}:{id}",
@@ -599,6 +611,60 @@ export const PATHS = {
     "streams": true,
     "sheds": []
   },
+  "/api/uploads": {
+    "aliases": [],
+    "methods": [
+      "GET",
+      "POST"
+    ],
+    "worker": "files-svc",
+    "binding": "FILES",
+    "auth": "token",
+    "address": false,
+    "maxBody": 16384,
+    "streams": false,
+    "sheds": []
+  },
+  "/api/uploads/:id": {
+    "aliases": [],
+    "methods": [
+      "GET",
+      "DELETE"
+    ],
+    "worker": "files-svc",
+    "binding": "FILES",
+    "auth": "token",
+    "address": false,
+    "maxBody": 1048576,
+    "streams": false,
+    "sheds": []
+  },
+  "/api/uploads/:id/complete": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "files-svc",
+    "binding": "FILES",
+    "auth": "token",
+    "address": false,
+    "maxBody": 16384,
+    "streams": false,
+    "sheds": []
+  },
+  "/api/uploads/:id/parts/:number": {
+    "aliases": [],
+    "methods": [
+      "PUT"
+    ],
+    "worker": "files-svc",
+    "binding": "FILES",
+    "auth": "token",
+    "address": false,
+    "maxBody": 8388608,
+    "streams": true,
+    "sheds": []
+  },
   "/api/v1/llm/complete": {
     "aliases": [],
     "methods": [
@@ -998,6 +1064,12 @@ export const ROUTES = {
     "GET /api/files/:key",
     "DELETE /api/files/:key",
     "POST /api/upload/direct",
+    "GET /api/uploads",
+    "POST /api/uploads",
+    "GET /api/uploads/:id",
+    "DELETE /api/uploads/:id",
+    "POST /api/uploads/:id/complete",
+    "PUT /api/uploads/:id/parts/:number",
     "POST /v1/files/upload"
   ],
   "orchestrator-svc": [
