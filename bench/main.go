@@ -37,7 +37,7 @@ func scenarios() []scenario {
 		{"idle", idle}, {"gateway", gateway}, {"credits", credits}, {"fallback", fallback}, {"writer", writer}, {"edge", edgeCost}, {"websocket", webSocket},
 		{"version", startUp}, {"noop", noOp}, {"up", warmUp}, {"audit", auditRoutes}, {"account", auditAccount}, {"cors", corsMatrix}, {"snapshot", takeSnapshot},
 		{"help", showHelp}, {"generator", loadGenerator}, {"verify", verifyProof},
-		{"journal", journal}, // last: it fills the database
+		{"burst", afterBurst}, {"journal", journal}, // last: they fill the database
 	}
 }
 

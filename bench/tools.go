@@ -9,48 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"github.com/cognomega/edge/internal/fault"
 )
 
-// settle is how long the platform is left alone before its memory is read: longer than the edge keeps idle connections.
-const settle = 8 * time.Second
-
 func clientOver(dial dialer) *http.Client {
 	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}}
-}
-
-// idle adds up what all processes of the platform hold once they have nothing to do.
-func idle(ctx context.Context, s *stage, o options) ([]figure, error) {
-	f := figure{Name: "idle: memory of all processes (PSS)", Against: "all Workers up", Unit: "MB", Bound: 150, RawUnits: "MB"}
-	for range o.rounds {
-		select {
-		case <-ctx.Done():
-			return nil, fault.New(fault.Unavailable, "interrupted: %w", ctx.Err())
-		case <-time.After(settle / time.Duration(o.rounds)):
-		}
-		kids, err := children(s.endpoints.PID)
-		if err != nil {
-			return nil, err
-		}
-		own, err := pss(s.endpoints.PID)
-		if err != nil {
-			return nil, err
-		}
-		total := own
-		for _, kid := range kids {
-			mb, err := pss(kid)
-			if err != nil {
-				return nil, err
-			}
-			total += mb
-		}
-		f.keep("go", own)
-		f.keep("workerd", total-own)
-		f.Rounds = append(f.Rounds, total)
-	}
-	return []figure{f}, nil
 }
 
 // startUp compares the start of cogctl with that of the least program of the same libraries.

@@ -171,7 +171,7 @@ func (c *Cloud) zones() []Zone {
 func (c *Cloud) Wait(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go giveBack(ctx)
+	go giveBack(ctx, c.store)
 	select {
 	case <-ctx.Done():
 		return nil

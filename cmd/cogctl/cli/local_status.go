@@ -35,13 +35,22 @@ func newLocalStatus(d *Deps) *cobra.Command {
 }
 
 func processRows(s platform.LocalStatus) term.Rows {
-	rows := term.Rows{Columns: []string{"process", "pid", "serving", "started in", "restarts", "workers"}, Empty: "no Worker is deployed"}
+	rows := term.Rows{Columns: []string{"process", "pid", "serving", "started in", "restarts", "memory", "renewals", "workers"}, Empty: "no Worker is deployed"}
 	for _, p := range s.Processes {
 		rows.Rows = append(rows.Rows, []term.Text{
-			term.T(p.Name), term.T(strconv.Itoa(p.PID)), yesOrNo(p.Serving), term.T(strconv.FormatInt(p.StartMS, 10) + " ms"), term.T(strconv.Itoa(p.Restarts)), term.T(strings.Join(p.Scripts, " ")),
+			term.T(p.Name), term.T(strconv.Itoa(p.PID)), yesOrNo(p.Serving), term.T(strconv.FormatInt(p.StartMS, 10) + " ms"), term.T(strconv.Itoa(p.Restarts)),
+			term.T(megabytes(p.Memory)), term.T(strconv.Itoa(p.Renewals)), term.T(strings.Join(p.Scripts, " ")),
 		})
 	}
 	return rows
+}
+
+// megabytes is a size that may be unknown.
+func megabytes(bytes int64) string {
+	if bytes == 0 {
+		return "unknown"
+	}
+	return strconv.FormatInt(bytes>>20, 10) + " MB"
 }
 
 // yesOrNo answers a column that asks a question, with the sign that a verdict has.

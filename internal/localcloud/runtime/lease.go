@@ -29,6 +29,18 @@ type route struct {
 // Acquire finds the process that serves a script, waiting while it restarts or is replaced. fault.NotFound when there is no
 // such script; the reason when the script did not start at boot.
 func (r *Runtime) Acquire(ctx context.Context, script string) (*Lease, error) {
+	return r.acquire(ctx, script, asked)
+}
+
+// use is why a lease is held. The clock's own calls, once a minute perhaps, do not keep an account from being at rest.
+type use int
+
+const (
+	asked use = iota // a request or a message came
+	clock            // a cron trigger
+)
+
+func (r *Runtime) acquire(ctx context.Context, script string, why use) (*Lease, error) {
 	for {
 		r.mu.RLock()
 		routes, changed, broken := r.routes[script], r.changed, r.broken[script]
@@ -42,7 +54,7 @@ func (r *Runtime) Acquire(ctx context.Context, script string) (*Lease, error) {
 		rt := pick(routes)
 		err := rt.unit.acquire(ctx)
 		if err == nil {
-			return &Lease{Network: "unix", Addr: rt.addr, VersionID: rt.version, Release: rt.unit.releaser(), dispatcher: rt.unit.socketPath(dispatchSocket)}, nil
+			return &Lease{Network: "unix", Addr: rt.addr, VersionID: rt.version, Release: rt.unit.releaser(why), dispatcher: rt.unit.socketPath(dispatchSocket)}, nil
 		}
 		if !errors.Is(err, errRetired) {
 			return nil, fault.New(fault.Unavailable, "script %s is restarting: %w", script, err)

@@ -19,6 +19,7 @@ type Prepared struct {
 	waiting map[string]rendered // owners of Durable Objects: proven, to be started in Commit
 	exports map[string][]export
 	startup time.Duration
+	renewed string // a unit to be replaced although its configuration is the same
 	closed  bool
 }
 
@@ -59,7 +60,7 @@ func (p *Prepared) prepareUnit(ctx context.Context, spec unitSpec) error {
 	p.r.mu.RLock()
 	old := p.r.units[spec.name]
 	p.r.mu.RUnlock()
-	if old != nil && old.digest() == c.digest() {
+	if old != nil && old.digest() == c.digest() && spec.name != p.renewed {
 		p.take(old)
 		return nil
 	}

@@ -18,3 +18,6 @@ func processStart(pid int) (string, bool) {
 	start := strings.Join(strings.Fields(string(out)), "_")
 	return start, err == nil && start != ""
 }
+
+// ownMemory is not known here: no process is renewed for what it holds.
+func ownMemory(int) int64 { return 0 }

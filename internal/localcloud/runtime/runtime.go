@@ -28,7 +28,10 @@ type Config struct {
 
 	Drain  time.Duration // how long a replaced process may finish its requests; 30 s when zero
 	Settle time.Duration // how long a Durable Object owner may finish when replaced; 5 s when zero
+	Rest   time.Duration // how long nothing may have been asked before a process that has grown is renewed; 30 s when zero
 	Now    func() time.Time
+
+	memory func(pid int) int64 // what a process holds that no other shares, in bytes
 }
 
 // Runtime is a running set of workerd processes that serves what the account has deployed.
@@ -74,8 +77,14 @@ func New(c Config) (*Runtime, error) {
 	if c.Settle == 0 {
 		c.Settle = 5 * time.Second
 	}
+	if c.Rest == 0 {
+		c.Rest = 30 * time.Second
+	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.memory == nil {
+		c.memory = ownMemory
 	}
 	return &Runtime{
 		cfg: c, deploying: make(chan struct{}, 1), units: map[string]*unit{}, routes: map[string][]route{},

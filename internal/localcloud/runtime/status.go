@@ -19,6 +19,8 @@ type ProcessStatus struct {
 	Serving  bool      `json:"serving"`
 	Started  time.Time `json:"started_at"`
 	Restarts int       `json:"restarts"`
+	Renewals int       `json:"renewals"`     // how often it was replaced because it had grown
+	Memory   int64     `json:"memory_bytes"` // what it holds that no other process shares; 0 when unknown
 	Requests int       `json:"requests_in_flight"`
 	StartMS  int64     `json:"startup_ms"`
 }
@@ -45,10 +47,10 @@ func (u *unit) status() ProcessStatus {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := ProcessStatus{
-		Name: u.spec.name, Scripts: []string{}, Serving: u.serving, Restarts: u.restarts, Requests: u.leases, StartMS: u.startup.Milliseconds(),
+		Name: u.spec.name, Scripts: []string{}, Serving: u.serving, Restarts: u.restarts, Renewals: u.renewals, Requests: u.leases, StartMS: u.startup.Milliseconds(),
 	}
 	if u.proc != nil {
-		s.PID, s.Started = u.proc.pid, u.proc.started
+		s.PID, s.Started, s.Memory = u.proc.pid, u.proc.started, u.memory(u.proc.pid)
 	}
 	return s
 }

@@ -109,12 +109,15 @@ func (u *unit) acquire(ctx context.Context) error {
 }
 
 // releaser returns the function that ends a lease, once however often it is called.
-func (u *unit) releaser() func() {
+func (u *unit) releaser(why use) func() {
 	var once sync.Once
 	return func() {
 		once.Do(func() {
 			u.mu.Lock()
 			defer u.mu.Unlock()
+			if why == asked {
+				u.asked = time.Now()
+			}
 			if u.leases--; u.leases == 0 && u.retired {
 				close(u.idle)
 			}
@@ -129,14 +132,17 @@ func (u *unit) retire(drain time.Duration) { u.retireUntil(nil, drain, drain) }
 func (u *unit) retireUntil(hurry <-chan struct{}, drain, rest time.Duration) {
 	deadline := time.Now().Add(drain)
 	u.mu.Lock()
-	if u.retired {
+	if u.ending {
 		u.mu.Unlock()
 		<-u.done
 		return
 	}
-	u.retired = true
-	if u.leases == 0 {
-		close(u.idle)
+	u.ending = true
+	if !u.retired {
+		u.retired = true
+		if u.leases == 0 {
+			close(u.idle)
+		}
 	}
 	u.mu.Unlock()
 	if u.awaitIdle(hurry, drain) {

@@ -7,9 +7,10 @@ import (
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
-// startTasks runs what happens without a request: queue deliveries, cron triggers, the R2 lifecycle rules, and changes of databases.
+// startTasks runs what happens without a request: queue deliveries, cron triggers, the R2 lifecycle rules, changes of databases,
+// and the renewal of processes that have grown.
 func (r *Runtime) startTasks() {
-	for _, task := range []func(context.Context){r.runConsumers, r.runCron, r.runLifecycle, r.runDatabases} {
+	for _, task := range []func(context.Context){r.runConsumers, r.runCron, r.runLifecycle, r.runDatabases, r.runRenewals} {
 		r.tasks.Add(1)
 		go func() {
 			defer r.tasks.Done()

@@ -21,6 +21,7 @@ type unit struct {
 	paths  paths
 	log    *slog.Logger
 	logs   *logBook
+	memory func(pid int) int64
 
 	files map[string]*os.File // listening sockets by name
 
@@ -28,8 +29,13 @@ type unit struct {
 	proc     *process
 	up       chan struct{} // closed while the process serves; replaced when it dies
 	serving  bool
-	retired  bool
+	retired  bool // gives no more leases
+	ending   bool // somebody waits for the last lease, to stop the process
 	leases   int
+	asked    time.Time // when the last lease for a request or a message was released
+	first    int64     // memory when it began to serve, in bytes; 0 when unknown
+	renewals int
+	unasked  int           // renewals in a row, up to this process, before which nobody had asked for anything
 	idle     chan struct{} // closed when retired and the last lease is released
 	restarts int
 	grace    time.Duration // between SIGTERM and SIGKILL, when retired
@@ -50,7 +56,7 @@ func (r *Runtime) newUnit(c rendered) *unit {
 	id := "u" + strconv.Itoa(r.serial)
 	r.mu.Unlock()
 	return &unit{
-		rendered: c, id: id, binary: r.cfg.Workerd, paths: r.paths, log: r.cfg.Log.With("unit", c.spec.name), logs: r.logs,
+		rendered: c, id: id, binary: r.cfg.Workerd, paths: r.paths, log: r.cfg.Log.With("unit", c.spec.name), logs: r.logs, memory: r.cfg.memory,
 		files: map[string]*os.File{}, up: make(chan struct{}), idle: make(chan struct{}), exports: map[string][]export{},
 		told: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -179,7 +185,7 @@ const startLimit = 20 * time.Second
 func (u *unit) setServing(p *process) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.proc, u.serving = p, true
+	u.proc, u.serving, u.first = p, true, u.memory(p.pid)
 	close(u.up)
 }
 
