@@ -7,6 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/cognomega/edge/internal/fault"
 )
 
 // control serves what an account's API does not: the state of the processes, their logs, and the end of it all.
@@ -24,11 +27,30 @@ func (c *Cloud) control(token string) http.Handler {
 		reply(w, c.runtime.Logs(r.PathValue("script"), n))
 	})
 	c.controlDoubles(mux)
+	mux.HandleFunc("PUT /kv/visibility", c.controlVisibility)
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusAccepted)
 		once.Do(func() { close(c.stop) })
 	})
 	return onlyOperator(token, mux)
+}
+
+// controlVisibility sets how long a write to KV stays invisible to Workers.
+func (c *Cloud) controlVisibility(w http.ResponseWriter, r *http.Request) {
+	var wanted struct {
+		MS int64 `json:"ms"`
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&wanted); err != nil {
+		replyError(w, fault.New(fault.Invalid, "read the delay: %w", err))
+		return
+	}
+	if err := c.store.KV().SetVisibility(time.Duration(wanted.MS) * time.Millisecond); err != nil {
+		replyError(w, err)
+		return
+	}
+	reply(w, wanted)
 }
 
 // onlyOperator lets a request through that carries the account's token.

@@ -37,7 +37,13 @@ type money struct {
 
 func newMoney(t *testing.T) *money {
 	t.Helper()
-	m := &money{journey: newJourney(t), began: time.Now()}
+	return moneyOn(t, newJourney(t))
+}
+
+// moneyOn is the way of usage on a platform of one's own making.
+func moneyOn(t *testing.T, j journey) *money {
+	t.Helper()
+	m := &money{journey: j, began: time.Now()}
 	m.must(0, nil, "up", "--skip-proof") // the proof of Phase 1 sends usage of its own, and these tests count theirs
 	e := m.endpoints()
 	pem, err := os.ReadFile(e.CAFile)

@@ -4,7 +4,7 @@ import { publishBalances } from "../../shared/src/money/publish";
 import type { Env } from "./env.gen";
 import { log } from "./log";
 import { Pace } from "./pace";
-import { balancesOf } from "./show";
+import { asOfMs, balancesOf } from "./show";
 
 /** A Worker may make a thousand calls to KV; reading takes one for a hundred keys. */
 const maxWrites = 900;
@@ -20,7 +20,8 @@ export async function showBalances(batch: MessageBatch, env: Env): Promise<void>
   const latest = newest(told.flat());
   const now = Date.now();
   const due = pace.admit(latest, now, maxWrites);
-  const failed = new Set(await publishBalances(env.KV_BILLING, due, now));
+  const asOf = new Map(batch.messages.flatMap((message, i) => (told[i] as Balance[]).map((balance) => [balance, asOfMs(message)])));
+  const failed = new Set(await publishBalances(env.KV_BILLING, due, (balance) => asOf.get(balance) ?? now));
   if (failed.size > 0) {
     log("balances not shown", { failed: failed.size });
   }

@@ -17,17 +17,21 @@ export interface UsesToShow {
 /** What accounts have after a batch. */
 export interface BalancesToShow {
   readonly v: typeof VERSION;
+  /** When the ledger was asked: a copy is as old as that, however long it waits here. */
+  readonly as_of_ms: number;
   readonly balances: readonly Balance[];
 }
 
 /** Hands what the ledger has taken to whoever shows it: the ledger's next batch does not wait for KV. */
 export async function sendToShow(
   { feed, balances }: { feed: Queue; balances: Queue },
-  posted: { uses: readonly Use[]; balances: readonly Balance[] },
+  posted: { uses: readonly Use[]; balances: readonly Balance[]; as_of_ms: number },
 ): Promise<void> {
   await Promise.all([
     ...inMessages(posted.uses).map((uses) => feed.send({ v: VERSION, uses } satisfies UsesToShow)),
-    ...(posted.balances.length === 0 ? [] : [balances.send({ v: VERSION, balances: posted.balances } satisfies BalancesToShow)]),
+    ...(posted.balances.length === 0
+      ? []
+      : [balances.send({ v: VERSION, as_of_ms: posted.as_of_ms, balances: posted.balances } satisfies BalancesToShow)]),
   ]);
 }
 
@@ -54,6 +58,12 @@ export function usesOf(body: unknown): readonly Use[] {
 export function balancesOf(body: unknown): readonly Balance[] {
   const { v, balances } = (body ?? {}) as Partial<BalancesToShow>;
   return v === VERSION && Array.isArray(balances) ? balances.filter(isBalance) : [];
+}
+
+/** When the ledger said so; a message that does not tell was sent at once. */
+export function asOfMs({ body, timestamp }: Pick<Message, "body" | "timestamp">): number {
+  const { as_of_ms } = (body ?? {}) as Partial<BalancesToShow>;
+  return areWhole(as_of_ms) ? (as_of_ms as number) : timestamp.getTime();
 }
 
 function isUse(value: unknown): value is Use {

@@ -9,7 +9,7 @@ import { describeEveryWorker } from "../../shared/src/testing/every-worker";
 import { asJson } from "./deadletters";
 import type { Env } from "./env.gen";
 import { Pace } from "./pace";
-import { inMessages } from "./show";
+import { asOfMs, inMessages } from "./show";
 import { fateOf, isNewer, retryDelay, sortForFeed } from "./sort";
 import worker from "./worker";
 
@@ -193,6 +193,14 @@ describe("showing what the ledger has taken", () => {
     ]);
     expect([explicitAcks, retryMessages.map(({ msgId }) => msgId)]).toEqual([["m0"], ["m1"]]);
     expect(await versionOf("soon@show.test")).toBe(1);
+  });
+
+  it("dates a balance by when the ledger said so, not by when the queue let it go: the bound of a copy's age hangs on it", async () => {
+    const asked = Date.now() - 600_000;
+    await deliver("cognomega-usage-balances", [{ ...told(balance("waited@show.test", 1)), as_of_ms: asked }]);
+    const copy = parseBalance(await bound.KV_BILLING.get(balanceKey("waited@show.test")));
+    expect(copy?.as_of).toBe(new Date(asked).toISOString());
+    expect(asOfMs({ body: told(), timestamp: new Date(asked) })).toBe(asked);
   });
 
   it("never writes an older balance over a newer one", async () => {

@@ -25,9 +25,10 @@ export async function writeUsage(batch: MessageBatch, env: Env, ctx: ExecutionCo
   const db = openDatabase(env.DB);
   try {
     const ledger = new Ledger(db);
+    const asked = Date.now();
     const posted = await ledger.post(messages.map(({ body }) => body));
     await settle(messages, posted, env);
-    await show(messages, posted, ledger, env);
+    await show(messages, { ...posted, as_of_ms: asked }, ledger, env);
   } catch (error) {
     log("usage batch not posted", { messages: messages.length, attempts: messages[0]?.attempts, error });
     for (const message of messages) {
@@ -66,14 +67,14 @@ async function settle(messages: readonly Message[], posted: Posted, env: Env): P
  * Sends what was posted to be shown, before the batch ends: should this Worker end first, the batch comes again, all of it known, and
  * is shown then. What cannot be sent is the reconciler's to show.
  */
-async function show(messages: readonly Message[], posted: Posted, ledger: Ledger, env: Env): Promise<void> {
+async function show(messages: readonly Message[], posted: Posted & { as_of_ms: number }, ledger: Ledger, env: Env): Promise<void> {
   const { fresh, known } = sortForFeed(
     messages.map(({ body }) => body),
     posted,
   );
   try {
     const uses: Use[] = known.length === 0 ? fresh : [...fresh, ...(await ledger.uses(known))];
-    await sendToShow({ feed: env.SHOW_USES, balances: env.SHOW_BALANCES }, { uses, balances: posted.balances });
+    await sendToShow({ feed: env.SHOW_USES, balances: env.SHOW_BALANCES }, { uses, balances: posted.balances, as_of_ms: posted.as_of_ms });
   } catch (error) {
     log("batch not shown", { error });
   }

@@ -15,16 +15,21 @@ export async function readMany(kv: KVNamespace, names: readonly string[]): Promi
  * compare-and-set, so what was written between the look and the write is made good by whoever wrote it (confirmBalance) or by the
  * reconciler. Answers the accounts whose write failed.
  */
-export async function publishBalances(kv: KVNamespace, balances: readonly Balance[], asOfMs: number): Promise<string[]> {
+export async function publishBalances(
+  kv: KVNamespace,
+  balances: readonly Balance[],
+  asOfMs: number | ((balance: Balance) => number),
+): Promise<string[]> {
   if (balances.length === 0) {
     return [];
   }
+  const asOf = typeof asOfMs === "number" ? () => asOfMs : asOfMs;
   const held = await readMany(
     kv,
     balances.map(({ account }) => balanceKey(account)),
   );
   const newer = balances.filter(({ account, version }) => (parseBalance(held.get(balanceKey(account)))?.version ?? -1) < version);
-  const written = await Promise.allSettled(newer.map((balance) => putBalance(kv, balance, asOfMs)));
+  const written = await Promise.allSettled(newer.map((balance) => putBalance(kv, balance, asOf(balance))));
   return newer.flatMap(({ account }, i) => (written[i]?.status === "rejected" ? [account] : []));
 }
 
