@@ -109,6 +109,15 @@ func checkPath(c *Contract, rep *report, at string, p Path) {
 	if p.Errors != "" && p.Errors != ErrorsOpenAI {
 		rep.addf(file, join(at, "errors"), "is %q, want %s or nothing", p.Errors, ErrorsOpenAI)
 	}
+	writes := slices.ContainsFunc(p.Methods, func(m string) bool { return m != http.MethodGet })
+	switch {
+	case !slices.Contains([]Audited{"", AuditedBefore, AuditedAfter}, p.Audited):
+		rep.addf(file, join(at, "audited"), "is %q, want before or after", p.Audited)
+	case p.Audited == "" && p.Auth == AccessAdmin && writes:
+		rep.addf(file, join(at, "audited"), "is missing: what operators do is kept")
+	case p.Audited != "" && (!writes || p.Auth == AccessNone):
+		rep.addf(file, join(at, "audited"), "is said of a path that nobody changes anything at with the admin key")
+	}
 	if !slices.Contains([]Access{AccessNone, AccessOptional, AccessToken, AccessAdmin}, p.Auth) {
 		rep.addf(file, join(at, "auth"), "is %q, want none, optional, token or admin", p.Auth)
 	}

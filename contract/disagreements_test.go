@@ -96,7 +96,12 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"a method listed twice":    {"http.json", `"methods": ["GET"]`, `"methods": ["GET", "GET"]`, `paths["/.well-known/jwks.json"].methods[1]: GET is listed twice`},
 	"an unknown error format":  {"http.json", `"errors": "openai"`, `"errors": "soap"`, `paths["/v1/chat/completions"].errors: is "soap", want openai or nothing`},
 	"a method shed in vain":    {"http.json", `"sheds": ["POST"]`, `"sheds": ["GET"]`, `paths["/api/ai/test"].sheds[0]: GET is no method of this path`},
-	"a level of access":        {"http.json", `"auth": "admin"`, `"auth": "root"`, `paths["/api/admin/cleanup"].auth: is "root"`},
+	"an operator unseen":       {"http.json", `"auth": "admin", "audited": "after"`, `"auth": "admin"`, `paths["/auth/introspect"].audited: is missing`},
+	"a time of no log":         {"http.json", `"audited": "after"`, `"audited": "soon"`, `paths["/auth/introspect"].audited: is "soon"`},
+	"a reading that is kept": {"http.json", `"worker": "admin-svc", "auth": "admin"
+    },`, `"worker": "admin-svc", "auth": "admin", "audited": "after"
+    },`, `paths["/api/admin/ping"].audited: is said of a path`},
+	"a level of access": {"http.json", `"auth": "admin"`, `"auth": "root"`, `paths["/api/admin/cleanup"].auth: is "root"`},
 
 	// auth.json
 	"another algorithm":       {"auth.json", `"alg": "RS256"`, `"alg": "HS256"`, "token.alg: is not RS256"},

@@ -149,6 +149,16 @@ const (
 	AccessAdmin    Access = "admin"    // the admin key
 )
 
+// Audited says when a call is kept in the admin log.
+type Audited string
+
+// The times. A call that is kept before is not made when it cannot be kept; one that is kept after is made all the same, and the
+// Worker's own log has the line.
+const (
+	AuditedBefore Audited = "before"
+	AuditedAfter  Audited = "after"
+)
+
 // Path is one public path. HEAD goes with GET, and OPTIONS with all.
 type Path struct {
 	Why          string   `json:"why"`
@@ -160,6 +170,8 @@ type Path struct {
 	MaxBodyBytes int      `json:"max_body_bytes,omitempty"` // instead of the limit for all paths
 	// Streams says that a body goes to the Worker as it comes: it must declare its length, and may take as long as stream_timeout_ms.
 	Streams bool `json:"streams,omitempty"`
+	// Audited says how a call with the admin key that is no reading is kept in the admin log.
+	Audited Audited `json:"audited,omitempty"`
 	// Sheds lists the methods that are turned away while usage is written too late: what they ask for can be asked for again.
 	Sheds []string `json:"sheds,omitempty"`
 	// Errors is the format of the path's errors where it is not the platform's own: ErrorsOpenAI, or empty.

@@ -98,7 +98,7 @@ func (b *bed) deploy() {
 		cfapi.Binding{Name: "USAGE", Type: "queue", QueueName: "cognomega-usage-events"})
 	b.upload("files-svc", nil, cfapi.Binding{Name: "R2_UPLOADS", Type: "r2_bucket", BucketName: "cognomega-uploads"})
 	b.upload("admin-svc", nil, service("AUTH", "auth-svc"), service("BILLING", "billing-svc"), service("FILES", "files-svc"), service("ORCHESTRATOR", "orchestrator-svc"),
-		service("RECONCILER", "reconciler"), service("USAGE", "usage-svc"), service("WRITER", "usage-writer"),
+		service("RECONCILER", "reconciler"), service("USAGE", "usage-svc"), service("WRITER", "usage-writer"), db,
 		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})
 	b.upload("cognomega-api", nil, issuer, keys, secret("ADMIN_API_KEY"), text("ALLOWED_ORIGINS", origins),
 		service("AUTH", "auth-svc"), service("ORCHESTRATOR", "orchestrator-svc"), service("BILLING", "billing-svc"), service("USAGE", "usage-svc"),

@@ -31,6 +31,7 @@ type tsPath struct {
 	Address bool     `json:"address"`
 	MaxBody int      `json:"maxBody"`
 	Streams bool     `json:"streams"`
+	Audited string   `json:"audited"`
 	Sheds   []string `json:"sheds"`
 }
 
@@ -220,7 +221,7 @@ func pathsOf(c *contract.Contract) map[string]tsPath {
 	for path, p := range c.HTTP.Paths {
 		out := tsPath{
 			Aliases: append([]string{}, p.Aliases...), Methods: p.Methods, Worker: p.Worker, Auth: string(p.Auth), Address: p.Address,
-			MaxBody: p.MaxBodyBytes, Streams: p.Streams, Sheds: append([]string{}, p.Sheds...),
+			MaxBody: p.MaxBodyBytes, Streams: p.Streams, Audited: string(p.Audited), Sheds: append([]string{}, p.Sheds...),
 		}
 		if out.MaxBody == 0 {
 			out.MaxBody = c.HTTP.Limits.MaxBodyBytes

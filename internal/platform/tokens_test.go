@@ -133,4 +133,41 @@ func TestTokensAreTakenBack(t *testing.T) {
 			t.Errorf("%s holds %q", table, rows)
 		}
 	}
+	k.logged(lost.Token, kept.Refresh)
+}
+
+// logged wants the admin log to say who did what with which outcome, and to hold no secret.
+func (k tokens) logged(secrets ...string) {
+	k.t.Helper()
+	var log struct {
+		Entries []struct {
+			Action, Actor, Error string
+			Address              string
+			RequestID            string `json:"request_id"`
+			Status               int
+			Detail               map[string]any
+		}
+	}
+	k.until("token of the last sign-in in the log", func() bool {
+		k.must(0, &log, "admin", "log", "--action", "POST /auth/token")
+		return len(log.Entries) == 5
+	}, func() string { return fmt.Sprintf("%+v", log) })
+	if e := log.Entries[0]; e.Detail["account"] != "named@a.test" || e.Detail["refresh"] != true || e.Status != http.StatusOK || e.Address == "" || e.RequestID == "" {
+		k.t.Errorf("the log says of a sign-in: %+v", e)
+	}
+	k.must(0, &log, "admin", "log", "--action", "POST /auth/revoke")
+	if len(log.Entries) != 2 || log.Entries[1].Detail["reason"] != "in a public log" || !strings.HasPrefix(log.Entries[1].Actor, "cogctl") || log.Entries[0].Detail["subject"] != "named@a.test" {
+		k.t.Errorf("the log says of revocations: %+v", log)
+	}
+	rows := k.sql("SELECT string_agg(r::text, ' ') FROM auth.admin_log r")
+	for _, secret := range append(secrets, k.admin) {
+		if strings.Contains(rows, secret) {
+			k.t.Error("the admin log holds a secret")
+		}
+	}
+	for _, change := range []string{"UPDATE auth.admin_log SET actor = 'x'", "DELETE FROM auth.admin_log", "TRUNCATE auth.admin_log"} {
+		if _, err := k.db.Exec(k.t.Context(), change); err == nil || !strings.Contains(err.Error(), "42501") {
+			k.t.Errorf("%s: %v", change, err)
+		}
+	}
 }

@@ -38,6 +38,7 @@ func (d *Deps) adminCall(ctx context.Context, t *audit.Target, keyFile string, r
 		req.Header = http.Header{}
 	}
 	req.Header.Set("X-Admin-Key", key)
+	req.Header.Set("X-Admin-Actor", d.actor(""))
 	req.Header.Set("Content-Type", "application/json")
 	res, err := t.HTTP.Do(req)
 	if err != nil {

@@ -1,3 +1,4 @@
+import { noted } from "../../shared/src/admin-note";
 import { type JsonObject, optionalText } from "../../shared/src/body";
 import { readCursor, spellCursor } from "../../shared/src/cursor";
 import { json, Problem } from "../../shared/src/problem";
@@ -32,7 +33,19 @@ export async function cleanup(call: Call<Env>): Promise<Response> {
   };
   const { scanned, deleted, kept, next } = await sweep(call.env.KV_BILLING, plan);
   const next_cursor = next === undefined ? null : await spellCursor(list, JSON.stringify(next));
-  return json({ ok: true, dry_run, kind, older_than_days, limit, scanned, deleted, kept, complete: next === undefined, next_cursor });
+  const answer = json({
+    ok: true,
+    dry_run,
+    kind,
+    older_than_days,
+    limit,
+    scanned,
+    deleted,
+    kept,
+    complete: next === undefined,
+    next_cursor,
+  });
+  return noted(answer, { dry_run, kind, older_than_days, limit, email_prefix: prefix, deleted });
 }
 
 /** Its sum was right, so it is one of ours. */

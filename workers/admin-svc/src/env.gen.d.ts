@@ -6,6 +6,8 @@ export interface Env {
   readonly AUTH: Fetcher;
   /** Asked for its environment. */
   readonly BILLING: Fetcher;
+  /** The log of what was done with the admin key. */
+  readonly DB: Hyperdrive;
   /** Asked for its environment. */
   readonly FILES: Fetcher;
   /** Cleaned of what is old. */

@@ -1,3 +1,4 @@
+import { noted } from "../../shared/src/admin-note";
 import { type JsonObject, optionalText } from "../../shared/src/body";
 import { AUTH } from "../../shared/src/contract.gen";
 import { isUuid } from "../../shared/src/ids";
@@ -27,13 +28,17 @@ export async function revoke(call: Call<Env>): Promise<Response> {
   if (token === undefined && !admin) {
     throw new Problem(403, "forbidden", "Without the token itself this needs the admin key.");
   }
-  const revocation = token === undefined ? named[0] : await readToken(call, token, now);
+  const revocation = token === undefined ? named[0] : await readToken(call, token, now, optionalText(body, "reason", 512));
   if (revocation !== undefined) {
     await withBooks(call.env, call.ctx, (books) => make(call.env, books, revocation, { admin, now }));
   }
   // A token that is none, or has expired, is as revoked as it can be: that is no error (RFC 7009, 2.2).
-  const told = admin ? { revoked: revocation === undefined ? null : { [revocation.kind]: revocation.value } } : {};
-  return json({ ok: true, ...told, usually_within_s: AUTH.revokedUsual, within_s: AUTH.revokedBound });
+  const within = { usually_within_s: AUTH.revokedUsual, within_s: AUTH.revokedBound };
+  if (!admin) {
+    return json({ ok: true, ...within });
+  }
+  const ended = revocation === undefined ? null : { [revocation.kind]: revocation.value };
+  return noted(json({ ok: true, revoked: ended, ...within }), { ...ended, reason: revocation?.why ?? null });
 }
 
 async function make(env: Env, books: Books, revocation: Revocation, { admin, now }: { admin: boolean; now: number }): Promise<void> {
@@ -45,8 +50,8 @@ async function make(env: Env, books: Books, revocation: Revocation, { admin, now
   await books.publish(env.KEYS, now);
 }
 
-async function readToken(call: Call<Env>, token: string, now: number): Promise<Revocation | undefined> {
-  const why = call.caller.admin ? "by an operator" : "by its holder";
+async function readToken(call: Call<Env>, token: string, now: number, reason: string | undefined): Promise<Revocation | undefined> {
+  const why = call.caller.admin ? (reason ?? "by an operator") : "by its holder";
   if (isRefreshToken(token)) {
     const digest = await digestOf(token);
     const shown = await withBooks(call.env, call.ctx, (books) => books.show(digest));

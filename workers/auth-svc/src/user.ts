@@ -1,3 +1,4 @@
+import { noted } from "../../shared/src/admin-note";
 import { type JsonObject, optionalText, requiredText } from "../../shared/src/body";
 import type { Role } from "../../shared/src/caller";
 import { AUTH } from "../../shared/src/contract.gen";
@@ -17,10 +18,15 @@ export async function userToken(call: Call<Env>): Promise<Response> {
   const claims = userClaims(body);
   const now = Math.floor(Date.now() / 1000);
   if (!wantsRefresh(body)) {
-    return json(await sign(call.env, claims, now));
+    return told(await sign(call.env, claims, now), claims);
   }
   const holder = { account: claims.sub, role: claims.role, tenant: claims.tid ?? null };
-  return json(await withBooks(call.env, call.ctx, (books) => openFamily(call.env, books, holder, now)));
+  return told(await withBooks(call.env, call.ctx, (books) => openFamily(call.env, books, holder, now)), claims);
+}
+
+/** The log names the token by what revokes it, and never holds it. */
+function told(minted: object, { email, role, tid, jti }: Claims): Response {
+  return noted(json(minted), { account: email ?? null, role, tenant: tid ?? null, jti: jti ?? null, refresh: "refresh_token" in minted });
 }
 
 /** Without it nothing is kept, and the database is not needed. */

@@ -1,3 +1,4 @@
+import { noted } from "../../shared/src/admin-note";
 import { type JsonObject, optionalText, requiredText } from "../../shared/src/body";
 import { type Database, openDatabase } from "../../shared/src/database";
 import { idOf, uuidv7 } from "../../shared/src/ids";
@@ -38,14 +39,16 @@ const refusals: Readonly<Record<string, Problem>> = {
   insufficient: new Problem(409, "below_floor", "It would take the account below its floor."),
 };
 
-function answer({ ctx, env }: Call<Env>, { outcome, applied, balance }: Adjusted, { id, account }: Adjustment, db: Database): Response {
+function answer({ ctx, env }: Call<Env>, { outcome, applied, balance }: Adjusted, adjustment: Adjustment, db: Database): Response {
+  const { id, account, set, delta, actor, reason } = adjustment;
   const known = outcome === "posted" || outcome === "unchanged" || outcome === "duplicate";
   if (!known || balance === null) {
     ctx.waitUntil(db.close());
     throw refusals[outcome] ?? new Problem(502, "ledger_failed", undefined, { cause: new Error(`adjust answered ${outcome}`) });
   }
   ctx.waitUntil(refill(env.KV_BILLING, db, balance as Balance));
-  return json({ ...balancePayload(account, stored(balance, Date.now())), id, outcome, applied_credits: applied / 1e6 });
+  const told = json({ ...balancePayload(account, stored(balance, Date.now())), id, outcome, applied_credits: applied / 1e6 });
+  return noted(told, { account, set_micro: set, delta_micro: delta, outcome, id, by: actor, reason });
 }
 
 async function readAdjustment(body: JsonObject, idempotencyKey: string | null): Promise<Adjustment> {

@@ -2,7 +2,7 @@
 
 /** What this Worker is bound to. */
 export interface Env {
-  /** What operators ask of the platform. */
+  /** What operators ask of the platform, and the log of what they did. */
   readonly ADMIN: Fetcher;
   /** Compared with X-Admin-Key; held by the gateway alone. */
   readonly ADMIN_API_KEY: string;

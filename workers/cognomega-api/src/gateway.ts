@@ -3,6 +3,7 @@ import { addPreflight, type Origins, parseOrigins, setCors } from "../../shared/
 import { Gauge } from "../../shared/src/money/pressure";
 import { answerError, Problem } from "../../shared/src/problem";
 import { fillPath, splitUrl } from "../../shared/src/router";
+import { audited, isAudited } from "./audited";
 import type { Env } from "./env.gen";
 import { forward } from "./forward";
 import { identify, refuseForeignCookie } from "./identity";
@@ -61,7 +62,12 @@ async function answer(incoming: Incoming, env: Env, { origin, origins, requestId
     await gauge.relieve(env.KV_BILLING, Date.now());
   }
   const inward = { resource: fillPath(target.path, match.params) + query, caller, requestId };
-  return target.binding === null ? ready(incoming, env, target, inward) : forward(incoming, env[target.binding], target, inward);
+  const { binding } = target;
+  if (binding === null) {
+    return ready(incoming, env, target, inward);
+  }
+  const send = () => forward(incoming, env[binding], target, inward);
+  return caller.admin && isAudited(target, method) ? audited(incoming, env, target, inward, send) : send();
 }
 
 /**

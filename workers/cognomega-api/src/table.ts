@@ -19,6 +19,8 @@ export interface Target {
   readonly streams: boolean;
   /** The only headers from outside that its service sees. */
   readonly forwarded: readonly string[];
+  /** When a call with the admin key that is no reading is kept in the admin log; empty for never. */
+  readonly audited: "" | "before" | "after";
   /** Methods that are turned away while usage is written too late. */
   readonly sheds: readonly string[];
 }
@@ -35,10 +37,10 @@ const withAddress: readonly string[] = [...FORWARD_HEADERS, ...ADDRESS_HEADERS];
 function targets(): Map<string, Target> {
   const table = new Map<string, Target>();
   const paths: Readonly<Record<string, PathEntry>> = PATHS;
-  for (const [path, { binding, methods, aliases, auth, maxBody, streams, address, sheds }] of Object.entries(paths)) {
+  for (const [path, { binding, methods, aliases, auth, maxBody, streams, address, audited, sheds }] of Object.entries(paths)) {
     const allow = allowHeader(methods);
     const forwarded = address ? withAddress : FORWARD_HEADERS;
-    const target: Target = { path, binding, methods: new Set(allow.split(", ")), allow, auth, maxBody, streams, forwarded, sheds };
+    const target: Target = { path, binding, methods: new Set(allow.split(", ")), allow, auth, maxBody, streams, forwarded, audited, sheds };
     for (const name of [path, ...aliases]) {
       table.set(name, target);
     }

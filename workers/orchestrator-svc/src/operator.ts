@@ -1,3 +1,4 @@
+import { noted } from "../../shared/src/admin-note";
 import { type JsonObject, optionalText, requiredText } from "../../shared/src/body";
 import { MODELS } from "../../shared/src/contract.gen";
 import { uuidv7 } from "../../shared/src/ids";
@@ -46,7 +47,7 @@ export async function changeProviders(call: Call<Env>): Promise<Response> {
   await breakers.lookNow(models, tierNames, env.KV);
   const done = await kept(() => run(env.KV));
   await kept(() => record(env.KV, { ...word, action, what: done }));
-  return json({ ok: true, done, ...(await picture(env)) });
+  return noted(json({ ok: true, done, ...(await picture(env)) }), { action, what: done.join(", "), by: word.by, why: word.why });
 }
 
 /** The gateway checks the key; this checks the gateway. */

@@ -1,3 +1,4 @@
+import { noted } from "../../shared/src/admin-note";
 import { openDatabase } from "../../shared/src/database";
 import { publishPressure } from "../../shared/src/money/pressure";
 import { json, Problem } from "../../shared/src/problem";
@@ -47,7 +48,8 @@ async function runNow(call: Call<Env>): Promise<Response> {
     throw new Problem(403, "forbidden", "This needs the admin key.");
   }
   try {
-    return json({ ok: true, ...(await pass(call.env)) });
+    const done = await pass(call.env);
+    return noted(json({ ok: true, ...done }), { findings: done.findings.length, complete: done.complete });
   } catch (error) {
     throw new Problem(503, "ledger_unavailable", undefined, { cause: error, headers: { "retry-after": "5" } });
   }

@@ -404,6 +404,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/admin/cleanup": {
@@ -417,6 +418,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "before",
     "sheds": []
   },
   "/api/admin/env-snapshot": {
@@ -432,6 +434,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/admin/ping": {
@@ -445,6 +448,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/admin/providers": {
@@ -459,6 +463,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "before",
     "sheds": []
   },
   "/api/admin/reconcile": {
@@ -472,6 +477,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "before",
     "sheds": []
   },
   "/api/ai/binding": {
@@ -485,6 +491,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/ai/test": {
@@ -498,6 +505,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "",
     "sheds": [
       "POST"
     ]
@@ -520,6 +528,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "",
     "sheds": [
       "GET"
     ]
@@ -540,6 +549,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/credits/adjust": {
@@ -553,6 +563,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "before",
     "sheds": []
   },
   "/api/files": {
@@ -567,6 +578,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 104857600,
     "streams": true,
+    "audited": "",
     "sheds": []
   },
   "/api/files/:key": {
@@ -581,6 +593,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/si/ask": {
@@ -596,6 +609,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/upload/direct": {
@@ -609,6 +623,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 10485760,
     "streams": true,
+    "audited": "",
     "sheds": []
   },
   "/api/uploads": {
@@ -623,6 +638,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/uploads/:id": {
@@ -637,6 +653,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/uploads/:id/complete": {
@@ -650,6 +667,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/uploads/:id/parts/:number": {
@@ -663,6 +681,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 8388608,
     "streams": true,
+    "audited": "",
     "sheds": []
   },
   "/api/v1/llm/complete": {
@@ -676,6 +695,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/auth/guest": {
@@ -692,6 +712,7 @@ export const PATHS = {
     "address": true,
     "maxBody": 16384,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/auth/introspect": {
@@ -705,6 +726,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "after",
     "sheds": []
   },
   "/auth/refresh": {
@@ -718,6 +740,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/auth/revoke": {
@@ -731,6 +754,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "before",
     "sheds": []
   },
   "/auth/token": {
@@ -744,6 +768,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "after",
     "sheds": []
   },
   "/ready": {
@@ -763,6 +788,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/v1/chat/completions": {
@@ -776,6 +802,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 1048576,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/v1/files/upload": {
@@ -789,6 +816,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 10485760,
     "streams": true,
+    "audited": "",
     "sheds": []
   }
 } as const;
@@ -802,6 +830,10 @@ export const BINDINGS = {
     },
     "BILLING": {
       "kind": "service",
+      "optional": false
+    },
+    "DB": {
+      "kind": "hyperdrive",
       "optional": false
     },
     "FILES": {
