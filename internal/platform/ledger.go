@@ -57,6 +57,20 @@ func (led *Ledger) migrate(ctx context.Context) (err error) {
 	return err
 }
 
+// KnowsDatabase says whether an `up` has come so far on this machine as to write down where every Hyperdrive configuration's database is.
+func KnowsDatabase(c *contract.Contract, l Layout) (bool, error) {
+	secrets, err := readLocalSecrets(l)
+	if err != nil {
+		return false, err
+	}
+	for _, s := range c.Stores {
+		if s.Kind == contract.StoreHyperdrive && secrets[s.DatabaseSecret] == "" {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // rememberDatabase writes a connection string into the owner-only file of secrets, for every Hyperdrive configuration of the contract.
 func rememberDatabase(c *contract.Contract, l Layout, address string) error {
 	secrets, err := readLocalSecrets(l)

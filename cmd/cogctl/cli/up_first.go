@@ -11,13 +11,25 @@ import (
 	"github.com/cognomega/edge/internal/term"
 )
 
-// neverUp says that this machine has no platform that a plan could be made against: no account, or no database of one.
+// neverUp says that this machine has no platform that a plan could be made against: no account, or no database of one, or none that
+// an `up` killed on its way has come to write down.
 func (d *Deps) neverUp(l platform.Layout) bool {
+	if d.Env != platform.Local {
+		return false
+	}
 	missing := func(name string) bool {
 		_, err := os.Stat(filepath.Join(l.Local, name))
 		return errors.Is(err, fs.ErrNotExist)
 	}
-	return d.Env == platform.Local && (missing("cloud.db") || d.Getenv("DATABASE_URL") == "" && missing("pg"))
+	if missing("cloud.db") || d.Getenv("DATABASE_URL") == "" && missing("pg") {
+		return true
+	}
+	c, err := d.Contract()
+	if err != nil {
+		return false // whoever plans says why
+	}
+	known, err := platform.KnowsDatabase(c, l)
+	return err == nil && !known
 }
 
 // planFirstUp says what the first `up` would do. There is no account yet to make a plan against, and a dry run makes none.
