@@ -27,21 +27,33 @@ const (
 	busyAccount               = "journal0@example.test"
 )
 
-// fallback is how long a caller waits for a balance that KV has no copy of: the copy is taken away before each request.
-func fallback(ctx context.Context, s *stage, o options) ([]figure, error) {
-	db, err := s.ledger(ctx)
-	if err != nil {
-		return nil, err
+// onLedger gives what measures with the database a connection of its own.
+func onLedger(measure func(context.Context, *stage, *pgx.Conn, options) ([]figure, error)) func(context.Context, *stage, options) ([]figure, error) {
+	return func(ctx context.Context, s *stage, o options) ([]figure, error) {
+		db, err := s.ledger(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
+		return measure(ctx, s, db, o)
 	}
-	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
+}
+
+// reader gives an account a balance, and says where KV keeps its copy and how the account proves who it is.
+func (s *stage) reader(ctx context.Context, db *pgx.Conn) (namespace, bearer string, err error) {
 	if err := post(ctx, db, events(readerAccount, 1)); err != nil {
-		return nil, err
+		return "", "", err
 	}
-	namespace, err := s.namespace(ctx, "cognomega-billing")
-	if err != nil {
-		return nil, err
+	if namespace, err = s.namespace(ctx, "cognomega-billing"); err != nil {
+		return "", "", err
 	}
-	bearer, err := s.bearer(ctx, readerAccount)
+	bearer, err = s.bearer(ctx, readerAccount)
+	return namespace, bearer, err
+}
+
+// fallback is how long a caller waits for a balance that KV has no copy of: the copy is taken away before each request.
+func fallback(ctx context.Context, s *stage, db *pgx.Conn, o options) ([]figure, error) {
+	namespace, bearer, err := s.reader(ctx, db)
 	if err != nil {
 		return nil, err
 	}
@@ -71,12 +83,7 @@ func fallback(ctx context.Context, s *stage, o options) ([]figure, error) {
 }
 
 // journal reads a ledger of a million rows: pages of the account that has a quarter of them, and all of it as verify does.
-func journal(ctx context.Context, s *stage, o options) ([]figure, error) {
-	db, err := s.ledger(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
+func journal(ctx context.Context, s *stage, db *pgx.Conn, o options) ([]figure, error) {
 	page := figure{Name: "a page of a statement, in a ledger of 1,000,000 rows", Against: "a budget", Unit: "ms", Bound: 20}
 	verify := figure{Name: "adding up 1,000,000 rows, as ledger verify does", Against: "a budget", Unit: "s", Bound: 5, RawUnits: "rows/s"}
 	memory := figure{Name: "what that allocates", Against: "a ledger of 100,000 rows", Unit: "x", Bound: 1.5, RawUnits: "bytes"}

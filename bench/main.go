@@ -34,10 +34,10 @@ type scenario struct {
 
 func scenarios() []scenario {
 	return []scenario{
-		{"idle", idle}, {"gateway", gateway}, {"credits", credits}, {"fallback", fallback}, {"writer", writer}, {"edge", edgeCost}, {"websocket", webSocket},
+		{"idle", idle}, {"gateway", gateway}, {"credits", onLedger(credits)}, {"fallback", onLedger(fallback)}, {"writer", onLedger(writer)}, {"edge", edgeCost}, {"websocket", webSocket},
 		{"version", startUp}, {"noop", noOp}, {"up", warmUp}, {"audit", auditRoutes}, {"account", auditAccount}, {"cors", corsMatrix}, {"snapshot", takeSnapshot},
 		{"help", showHelp}, {"generator", loadGenerator}, {"verify", verifyProof},
-		{"burst", afterBurst}, {"journal", journal}, // last: they fill the database
+		{"burst", afterBurst}, {"journal", onLedger(journal)}, // last: they fill the database
 	}
 }
 

@@ -28,25 +28,13 @@ const (
 )
 
 // credits compares the Worker's CPU of a balance through the gateway and billing-svc with that of a bare Worker that reads it from KV.
-func credits(ctx context.Context, s *stage, o options) ([]figure, error) {
-	namespace, err := s.namespace(ctx, "cognomega-billing")
+func credits(ctx context.Context, s *stage, db *pgx.Conn, o options) ([]figure, error) {
+	namespace, bearer, err := s.reader(ctx, db)
 	if err != nil {
 		return nil, err
 	}
 	binding := `{"type":"kv_namespace","name":"KV_BILLING","namespace_id":"` + namespace + `"}`
 	bare, err := s.deploy(ctx, "bench-kv", balanceReader, binding)
-	if err != nil {
-		return nil, err
-	}
-	db, err := s.ledger(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
-	if err := post(ctx, db, events(readerAccount, 1)); err != nil {
-		return nil, err
-	}
-	bearer, err := s.bearer(ctx, readerAccount)
 	if err != nil {
 		return nil, err
 	}
@@ -75,12 +63,7 @@ func credits(ctx context.Context, s *stage, o options) ([]figure, error) {
 }
 
 // writer compares the way of usage from the queue to the commit with one connection that posts the same batches straight away.
-func writer(ctx context.Context, s *stage, o options) ([]figure, error) {
-	db, err := s.ledger(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = db.Close(context.WithoutCancel(ctx)) }()
+func writer(ctx context.Context, s *stage, db *pgx.Conn, o options) ([]figure, error) {
 	var queues []struct {
 		ID   string `json:"queue_id"`
 		Name string `json:"queue_name"`
