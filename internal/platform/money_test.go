@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -235,6 +236,7 @@ func TestUsageBecomesABalance(t *testing.T) {
 		t.Errorf("adjusted %q, repeated %q", adjusted.Outcome, repeated.Outcome)
 	}
 	m.awaitBalance(ada, 5)
+	m.longestName()
 	var feed struct {
 		Items []struct {
 			ID   string
@@ -247,6 +249,26 @@ func TestUsageBecomesABalance(t *testing.T) {
 	}, func() string { return fmt.Sprint(feed) })
 	if n := one[int64](m, "SELECT count(*) FROM ledger.drift"); n != 0 {
 		t.Errorf("%d lines of drift", n)
+	}
+}
+
+// longestName has the longest account that there may be go the whole way, by the admin key, and a longer one turned away at the door.
+func (m *money) longestName() {
+	m.t.Helper()
+	const domain = "@example.test"
+	long := strings.Repeat("é%", (320-len(domain))/3) + "x" + domain // 320 bytes of UTF-8, which a path has to escape
+	of := func(name string) string { return "/api/billing/usage?email=" + url.QueryEscape(name) }
+	if code := m.call("POST", of(long), `{"tokens_in":2}`, m.operator(), nil); len(long) != 320 || code != http.StatusAccepted {
+		m.t.Errorf("a name of %d bytes: %d", len(long), code)
+	}
+	var feed struct{ Items []answer }
+	m.until("use of the longest name", func() bool {
+		m.call("GET", of(long), "", m.operator(), &feed)
+		return len(feed.Items) == 1 && m.held("balance:"+long) != ""
+	}, func() string { return fmt.Sprint(feed) })
+	var refused answer
+	if code := m.call("POST", of("x"+long), `{"tokens_in":2}`, m.operator(), &refused); code != http.StatusBadRequest || refused.Error != "invalid_email" {
+		m.t.Errorf("a longer name: %d %+v", code, refused)
 	}
 }
 
