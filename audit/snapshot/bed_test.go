@@ -92,11 +92,11 @@ func (b *bed) deploy() {
 	b.upload("auth-svc", nil, issuer, keys, db, text("ALLOWED_ORIGINS", origins), secret("KID"), secret("PRIVATE_KEY_PEM"),
 		text("TURNSTILE_VERIFY_URL", "https://challenges.cloudflare.com/turnstile/v0/siteverify"))
 	b.account("PUT", "/workers/scripts/auth-svc/schedules", []object{{"cron": "*/10 * * * *"}})
-	b.upload("orchestrator-svc", nil, cfapi.Binding{Name: "AI", Type: "ai"}, cfapi.Binding{Name: "KV", Type: "kv_namespace", NamespaceID: b.ids["orchestrator"]},
+	b.upload("files-svc", nil, cfapi.Binding{Name: "R2_UPLOADS", Type: "r2_bucket", BucketName: "cognomega-uploads"})
+	b.upload("orchestrator-svc", nil, service("FILES", "files-svc"), cfapi.Binding{Name: "AI", Type: "ai"}, cfapi.Binding{Name: "KV", Type: "kv_namespace", NamespaceID: b.ids["orchestrator"]},
 		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]},
 		text("GROQ_BASE", "https://api.groq.localhost/openai/v1"), text("OPENAI_BASE", "https://api.openai.localhost/v1"),
 		cfapi.Binding{Name: "USAGE", Type: "queue", QueueName: "cognomega-usage-events"})
-	b.upload("files-svc", nil, cfapi.Binding{Name: "R2_UPLOADS", Type: "r2_bucket", BucketName: "cognomega-uploads"})
 	b.upload("admin-svc", nil, service("AUTH", "auth-svc"), service("BILLING", "billing-svc"), service("FILES", "files-svc"), service("ORCHESTRATOR", "orchestrator-svc"),
 		service("RECONCILER", "reconciler"), service("USAGE", "usage-svc"), service("WRITER", "usage-writer"), db,
 		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})

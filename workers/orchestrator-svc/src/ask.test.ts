@@ -1,7 +1,11 @@
 import { createExecutionContext, env, SELF, waitOnExecutionContext } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
+import { Call } from "../../shared/src/worker";
+import { readSi } from "./asked";
+import { attached } from "./attachments";
 import type { Env } from "./env.gen";
+import type { Message } from "./wire";
 import worker from "./worker";
 
 const sentence = "One two three four five";
@@ -29,6 +33,31 @@ const events = (text: string) =>
     .split("\n\n")
     .map((block) => [/^event: (.*)$/m.exec(block)?.[1], /^data: (.*)$/m.exec(block)?.[1]] as const)
     .map(([name, data]) => [name, data === "[DONE]" ? data : JSON.parse(data ?? "null")]);
+const files = env as unknown as { FILES: Fetcher };
+
+/** Stores a file of a user's and gives its key. */
+async function upload(email: string, content: string, type = "text/plain"): Promise<string> {
+  const response = await files.FILES.fetch("https://service/api/files?filename=notes.txt", {
+    method: "POST",
+    headers: {
+      "x-cog-caller": JSON.stringify({ ...user, id: email }),
+      "x-request-id": "r0",
+      "content-type": type,
+      "content-length": String(content.length),
+    },
+    body: content,
+  });
+  return (await response.json<{ key: string }>()).key;
+}
+
+/** What a model is asked when files go with a question. */
+async function messagesWith(attachments: object[]): Promise<readonly Message[]> {
+  const request = new Request("https://service/api/si/ask", { headers: { "x-cog-caller": JSON.stringify(user) } });
+  const call = new Call(request, env as unknown as Env, createExecutionContext(), { params: {}, maxBody: 0 });
+  const asked = readSi({ skill: "general", input: "hi" }, null, call.caller);
+  return (await attached(call, asked, { attachments })).question.messages;
+}
+
 const facts = ["x-provider", "x-model", "x-tokens-in", "x-tokens-out", "x-credits-used", "x-cache"];
 const shown = (response: Response) => facts.map((name) => response.headers.get(name));
 
@@ -96,11 +125,56 @@ describe("POST /api/si/ask", () => {
     ["no tokens", { max_tokens: 0 }, 400, "invalid_max_tokens"],
     ["half a token", { max_tokens: 1.5 }, 400, "invalid_max_tokens"],
     ["a high temperature", { temperature: 3 }, 400, "invalid_temperature"],
-    ["attachments", { attachments: [{ storage: "r2", key: "uploads/x" }] }, 501, "attachments_unsupported"],
+    ["attachments that are no list", { attachments: "uploads/x" }, 400, "invalid_attachments"],
+    ["too many attachments", { attachments: Array(9).fill({ storage: "r2", key: "uploads/x" }) }, 400, "invalid_attachments"],
+    ["an attachment of nothing", { attachments: [null] }, 400, "invalid_attachments"],
+    ["an attachment from elsewhere", { attachments: [{ storage: "s3", key: "uploads/x" }] }, 400, "invalid_attachments"],
+    ["an attachment of another role", { attachments: [{ storage: "r2", key: "uploads/x", role: "x" }] }, 400, "invalid_attachments"],
+    ["an image", { attachments: [{ storage: "r2", key: "uploads/x", role: "image" }] }, 415, "attachment_unreadable"],
+    ["a file that is nobody's", { attachments: [{ storage: "r2", key: "uploads/x" }] }, 403, "attachment_forbidden"],
+    ["a path out of the uploads", { attachments: [{ storage: "r2", key: "../index/a" }] }, 403, "attachment_forbidden"],
   ])("refuses %s", async (_, body, status, error) => {
     const response = await ask(body);
     expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ error })]);
     expect(response.headers.get("x-credits-used")).toBeNull();
+  });
+
+  it("reads the caller's own files: context before the question, input in it", async () => {
+    const [context, input] = await Promise.all([
+      upload(user.id, "the sky is blue"),
+      upload(user.id, JSON.stringify({ a: 1 }), "application/json"),
+    ]);
+    const attachments = [
+      { storage: "r2", key: context, role: "context" },
+      { storage: "r2", key: input, role: "input" },
+    ];
+    const { result } = await (await ask({ input: "why", attachments })).json<{
+      result: { content: string; meta: { tokens_in: number } };
+    }>();
+    expect(result.content).toBe(sentence);
+    const named = `<file name="notes.txt">\nthe sky is blue\n</file>`;
+    expect((await messagesWith(attachments)).slice(1)).toEqual([
+      { role: "user", content: named },
+      { role: "user", content: `hi\n\n<file name="notes.txt">\n{"a":1}\n</file>` },
+    ]);
+  });
+
+  it.each([
+    ["another's file", async () => upload("b@example.test", "secret"), 403, "attachment_forbidden"],
+    [
+      "a file of another's that is not there",
+      async () => (await upload("b@example.test", "x")).replace("notes", "other"),
+      403,
+      "attachment_forbidden",
+    ],
+    ["an own file that is not there", async () => (await upload(user.id, "x")).replace("notes", "other"), 404, "attachment_not_found"],
+    ["a file that is no text", async () => upload(user.id, "GIF89a", "image/gif"), 415, "attachment_unreadable"],
+    ["bytes that are no text", async () => upload(user.id, "\u0000\u0001", "application/octet-stream"), 415, "attachment_unreadable"],
+    ["more than the tier reads", async () => upload(user.id, "x".repeat(32_000)), 413, "input_too_long"],
+    ["far more than the tier reads", async () => upload(user.id, "x".repeat(129_000)), 413, "input_too_long"],
+  ])("refuses %s, and charges nothing", async (_, store, status, error) => {
+    const response = await ask({ attachments: [{ storage: "r2", key: await store() }] });
+    expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ error })]);
   });
 
   const small = "@cf/meta/llama-3.1-8b-instruct";
@@ -320,6 +394,6 @@ describe("POST /v1/chat/completions", () => {
     ["a stream of some kind", { stream: "yes" }, 400, "invalid_stream"],
   ])("refuses %s", async (_, body, status, error) => {
     const response = await chat(body);
-    expect([response.status, await response.json()]).toEqual([status, expect.objectContaining({ error })]);
+    expect([response.status, await response.json()]).toEqual([status, { error: expect.objectContaining({ code: error }) }]);
   });
 });

@@ -1,6 +1,7 @@
 import { json, Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
 import { readChat, readCompletion, readSi } from "./asked";
+import { attached } from "./attachments";
 import type { Env } from "./env.gen";
 import type { Answer } from "./relay";
 import { creditsOf, type Door, serve } from "./serve";
@@ -8,7 +9,8 @@ import { creditsOf, type Door, serve } from "./serve";
 /** A question of a skill. */
 export async function ask(call: Call<Env>): Promise<Response> {
   const { headers } = call.request;
-  const asked = readSi(await call.json(), headers.get("x-intelligence-tier"), call.caller);
+  const body = await call.json();
+  const asked = await attached(call, readSi(body, headers.get("x-intelligence-tier"), call.caller), body);
   return serve(call, asked, accepts(headers.get("accept"), "text/event-stream"), siDoor);
 }
 

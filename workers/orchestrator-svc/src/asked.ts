@@ -22,9 +22,6 @@ export function readSi(body: JsonObject, header: string | null, caller: Caller):
   if (!Object.hasOwn(skills, skill)) {
     throw new Problem(400, "unknown_skill", `The skills are ${Object.keys(skills).join(", ")}.`);
   }
-  if (body.attachments !== undefined && !(Array.isArray(body.attachments) && body.attachments.length === 0)) {
-    throw new Problem(501, "attachments_unsupported", "Attachments are not read yet.");
-  }
   const own = optionalText(body, "system", maxSystemChars);
   const system = own === undefined ? (skills[skill] as string) : `${skills[skill]}\n\n${own}`;
   return asked([message("system", system), message("user", inputOf(body.input))], tier, skill, body);
@@ -105,11 +102,21 @@ function message(role: Message["role"], content: string): Message {
   return { role, content };
 }
 
-function asked(messages: Message[], tier: Tier, skill: string, body: JsonObject): Asked {
+/** The same with other messages, if the tier reads as much. */
+export function lengthened(before: Asked, messages: readonly Message[]): Asked {
+  checkLength(messages, before.tier);
+  return { ...before, question: { ...before.question, messages } };
+}
+
+function checkLength(messages: readonly Message[], { maxInputChars }: Tier): void {
   const chars = messages.reduce((sum, m) => sum + m.content.length, 0);
-  if (chars > tier.maxInputChars) {
-    throw new Problem(413, "input_too_long", `This tier reads ${tier.maxInputChars} characters, and this is ${chars}.`);
+  if (chars > maxInputChars) {
+    throw new Problem(413, "input_too_long", `This tier reads ${maxInputChars} characters, and this is ${chars}.`);
   }
+}
+
+function asked(messages: Message[], tier: Tier, skill: string, body: JsonObject): Asked {
+  checkLength(messages, tier);
   if (!messages.some(({ role, content }) => role === "user" && content.trim() !== "")) {
     throw new Problem(400, "missing_input", "Nothing is asked.");
   }

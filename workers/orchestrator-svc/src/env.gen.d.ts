@@ -4,6 +4,8 @@
 export interface Env {
   /** Workers AI, the provider that needs no key. */
   readonly AI: Ai;
+  /** Attachments, which it gives to whoever they belong to. */
+  readonly FILES: Fetcher;
   /** Without it Groq is passed over. */
   readonly GROQ_API_KEY?: string;
   /** Where Groq is; a double serves it on this machine. */

@@ -978,6 +978,10 @@ export const BINDINGS = {
       "kind": "ai",
       "optional": false
     },
+    "FILES": {
+      "kind": "service",
+      "optional": false
+    },
     "GROQ_API_KEY": {
       "kind": "secret",
       "optional": true
