@@ -38,6 +38,7 @@ type page struct {
 	Sign         string
 	MaxAge       string
 	Charts       charts
+	Unmeasured   []Objective
 	Findings     []audit.Finding
 	FindingsLeft int
 	Changes      []change
@@ -77,7 +78,11 @@ func (r *Report) HTML() ([]byte, error) {
 		p.MaxAge = "ever"
 	}
 	for _, o := range r.Objectives {
-		p.Charts.Latency = append(p.Charts.Latency, latency{o, latencyChart(o)})
+		if pair := latencyChart(o); pair != nil {
+			p.Charts.Latency = append(p.Charts.Latency, latency{o, pair})
+		} else {
+			p.Unmeasured = append(p.Unmeasured, o)
+		}
 	}
 	p.Findings, p.FindingsLeft = r.findings(mostFindings)
 	p.Changes, p.ChangesLeft = r.Drift.texts(mostChanges)

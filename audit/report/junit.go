@@ -59,6 +59,9 @@ func (r *Report) JUnit() ([]byte, error) {
 		s.add(r.Env, c.Name, c.Title, c.Verdict, c.counts(), c.why(), c.Findings, c.File)
 	}
 	s.add(r.Env, "drift", "what is live is what is declared", r.Drift.Verdict, true, orElse(r.Drift.Because, r.Drift.says()), nil, r.Drift.File)
+	if u := r.Unfinished; u != nil {
+		s.add(r.Env, "promotion-unfinished", "promotions come to their end", audit.Inconclusive, true, u.Text, []audit.Finding{{Message: u.Text, Hint: u.Hint}}, "")
+	}
 	for _, g := range r.Gates {
 		s.add(r.Env, "gate-"+g.Name, "gate "+g.Name, g.Verdict, g.Verdict == audit.Pass, g.Because, nil, "")
 	}

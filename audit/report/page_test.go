@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cognomega/edge/audit/promotion"
 	"github.com/cognomega/edge/audit/report"
 )
 
@@ -38,7 +39,7 @@ var views = map[string]view{
 func TestThePageInABrowser(t *testing.T) {
 	t.Parallel()
 	b := newBrowser(t)
-	for name, r := range map[string]*report.Report{"wholesome": wholesome(), "troubled": troubled(), "empty": empty()} {
+	for name, r := range map[string]*report.Report{"wholesome": wholesome(), "troubled": troubled(), "empty": empty(), "unfinished": unfinished()} {
 		html := page(t, r)
 		for from, v := range views {
 			b.open(html, v)
@@ -61,6 +62,43 @@ func empty() *report.Report {
 	r.Verdict, r.Headline = "inconclusive", "Nothing is known to be wrong; 5 promises are not decided"
 	r.Checks, r.Routes, r.CORS, r.Objectives, r.Keys, r.Drift = nil, nil, nil, nil, report.Keys{}, report.Drift{Verdict: "inconclusive", Because: "no snapshot is kept"}
 	return r
+}
+
+// unfinished is a report of a platform that a killed promotion left in the middle.
+func unfinished() *report.Report {
+	r := wholesome()
+	r.Unfinished = &promotion.Unfinished{
+		Text: "a promotion is unfinished: release 0b9153d9f2a1 to production, begun 2026-11-22T18:10:00Z by run 4711; production may serve a part of it",
+		Hint: "run the deploy workflow again at commit 7122c39ab01f (cogctl promote), which goes on with it; or go back: cogctl promote --rollback",
+	}
+	r.Conclude()
+	return r
+}
+
+// TestGatesAndWhatIsUnfinishedAreShown looks for them in every form of the report.
+func TestGatesAndWhatIsUnfinishedAreShown(t *testing.T) {
+	t.Parallel()
+	r := troubled()
+	html := string(page(t, r))
+	for _, want := range []string{"phase1</th>", "credits is missing; usage-drain is stale", "cogctl gate phase1 --explain --env production", "? shut", "✗ shut"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	xml, err := unfinished().JUnit()
+	must(t, err)
+	suite := readJUnit(t, xml)
+	states := map[string]string{}
+	for _, test := range suite.Tests {
+		states[test.Classname] = string(test.Status)
+	}
+	if states["cogctl.production.gate-phase1"] != "passed" || states["cogctl.production.promotion-unfinished"] != "error" {
+		t.Errorf("JUnit: %v", states)
+	}
+	u := unfinished()
+	if html = string(page(t, u)); u.Verdict != "inconclusive" || !strings.Contains(html, "<h1><span class=\"sign\" aria-hidden=\"true\">?</span> A promotion is unfinished</h1>") || !strings.Contains(html, "production may serve a part of it. Run the deploy workflow again") {
+		t.Errorf("%s: %s", u.Verdict, html[:min(len(html), 9000)])
+	}
 }
 
 // wrong lists what a person, or a browser, would complain of.

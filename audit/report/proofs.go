@@ -16,6 +16,7 @@ import (
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/audit/evidence"
 	"github.com/cognomega/edge/audit/jwks"
+	"github.com/cognomega/edge/audit/money"
 	"github.com/cognomega/edge/audit/promotion"
 	"github.com/cognomega/edge/audit/slo"
 	"github.com/cognomega/edge/audit/suite"
@@ -114,6 +115,10 @@ func command(check, env string) string {
 		return "cogctl slo prove " + id + " --env " + env
 	case slices.ContainsFunc(suite.Phase0(), func(c audit.Check) bool { return c.Name == check }):
 		return "cogctl prove phase0 --env " + env
+	case check == money.OffPath().Name || slices.ContainsFunc(suite.Phase1(suite.Burst), func(c audit.Check) bool { return c.Name == check }):
+		return "cogctl prove phase1 --env " + env
+	case check == promotion.Name:
+		return "cogctl promote"
 	default:
 		return "cogctl report --run --env " + env
 	}

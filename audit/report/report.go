@@ -3,12 +3,14 @@ package report
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/audit/cors"
 	"github.com/cognomega/edge/audit/evidence"
 	"github.com/cognomega/edge/audit/jwks"
+	"github.com/cognomega/edge/audit/promotion"
 	"github.com/cognomega/edge/audit/routes"
 	"github.com/cognomega/edge/audit/slo"
 	"github.com/cognomega/edge/audit/snapshot"
@@ -28,6 +30,7 @@ type Sources struct {
 	MaxAge    time.Duration // evidence older than this is shown, and does not count as a pass
 	Gates     []Gate        // as the caller found them; they rest on the same evidence, so they add nothing to the verdict
 	Rotation  *Rotation     // as the caller found it
+	Left      *promotion.Unfinished
 }
 
 // Report is the state of an environment as its evidence has it.
@@ -49,6 +52,8 @@ type Report struct {
 	Drift      Drift         `json:"drift"`
 	Gates      []Gate        `json:"gates"`
 	Unbelieved []Unbelieved  `json:"not_believed"`
+	// Unfinished is a promotion to the environment of which no end is known: what serves may be a part of a release.
+	Unfinished *promotion.Unfinished `json:"unfinished,omitempty"`
 }
 
 // State says what is known of a check.
@@ -85,6 +90,14 @@ type Check struct {
 
 // counts says whether the check takes part in the verdict.
 func (c Check) counts() bool { return c.State != NotAsked }
+
+// Looked is the checks that count.
+func (r *Report) Looked() []Check {
+	return slices.DeleteFunc(slices.Clone(r.Checks), func(c Check) bool { return !c.counts() })
+}
+
+// NotLooked is the checks that nobody made and nothing requires.
+func (r *Report) NotLooked() []Check { return slices.DeleteFunc(slices.Clone(r.Checks), Check.counts) }
 
 // RouteMap is who answers where.
 type RouteMap struct {
@@ -178,7 +191,7 @@ func Gather(ctx context.Context, s Sources) (*Report, error) {
 	r := &Report{
 		Env: s.Env, Hostname: env.Hostname, At: s.Now.UTC().Truncate(time.Second), Tool: s.Tool, Contract: s.Contract.Digest(), MaxAgeS: s.MaxAge.Seconds(),
 		Checks: []Check{}, Objectives: []Objective{}, Gates: append([]Gate{}, s.Gates...), Unbelieved: []Unbelieved{},
-		Keys: Keys{Sightings: []jwks.Sighting{}, Rotation: s.Rotation},
+		Keys: Keys{Sightings: []jwks.Sighting{}, Rotation: s.Rotation}, Unfinished: s.Left,
 	}
 	if err := r.readProofs(ctx, s); err != nil {
 		return nil, err
@@ -193,11 +206,9 @@ func Gather(ctx context.Context, s Sources) (*Report, error) {
 
 // conclude is the verdict of everything that counts together, with what to do about it.
 func (r *Report) conclude() {
-	verdicts := []audit.Verdict{r.Drift.Verdict}
-	for _, c := range r.Checks {
-		if c.counts() {
-			verdicts = append(verdicts, c.Verdict)
-		}
+	verdicts := r.verdicts()
+	if r.Unfinished != nil {
+		verdicts = append(verdicts, audit.Inconclusive)
 	}
 	r.Verdict = audit.Worst(verdicts...)
 	r.Headline = r.headline()

@@ -36,7 +36,7 @@ func wholesome() *report.Report {
 		},
 		Routes: &report.RouteMap{Owner: "cognomega-api", Zone: "cognomega.com", Proof: "2026-11-22T18-00-11Z-production-routes.json",
 			Territories: []routes.Territory{{Scheme: "http and https", Text: "/*", Worker: "cognomega-api", Outcome: "owned", Ours: true, Cause: "route api.cognomega.com/*", ID: "b0fb"}}},
-		CORS: matrix(0), Objectives: []report.Objective{objective(41.8, 39.9, 44.6, audit.Pass)}, Unbelieved: []report.Unbelieved{}, Gates: []report.Gate{},
+		CORS: matrix(0), Objectives: []report.Objective{objective(41.8, 39.9, 44.6, audit.Pass)}, Unbelieved: []report.Unbelieved{}, Gates: []report.Gate{{Name: "phase0", Verdict: audit.Pass, Because: "The platform stands."}, {Name: "phase1", Verdict: audit.Pass, Because: "Money flows: what is read is the ledger's, and what is used is in it once."}},
 		Keys: report.Keys{Sightings: []jwks.Sighting{{At: at, Keys: []jwks.Key{{KID: "LFeukUTmIkg4ho10JCfGZ9BpMZIjo9CPudCh_QI6_rQ"}}, Signer: "LFeukUTmIkg4ho10JCfGZ9BpMZIjo9CPudCh_QI6_rQ"}}},
 		Drift: report.Drift{Verdict: audit.Pass, State: report.Proven, At: &at, AgeS: 2400, File: "2026-11-22T18-00-11Z-production.json", Digest: "5f2c", Changes: []snapshot.Change{}, Unseen: []snapshot.Unseen{},
 			Holds: map[string]int{"workers": 3, "routes": 1, "dns": 1, "kv_namespaces": 2, "r2_buckets": 2}},
@@ -77,7 +77,7 @@ func troubled() *report.Report {
 		{Op: "renamed", Path: "kv_namespaces", Was: "cognomega-keys", Is: "cognomega-keys-old"},
 	}
 	r.Drift.Unseen = []snapshot.Unseen{{Section: "r2_buckets", Why: "Cloudflare says 10000 Authentication error", Hint: "the token lacks 'Account: Workers R2 Storage: Read'"}}
-	r.Gates = []report.Gate{{Name: "phase0", Verdict: audit.Fail, Because: "routes does not hold"}, {Name: "promote", Verdict: audit.Inconclusive, Because: "no evidence from staging"}}
+	r.Gates = []report.Gate{{Name: "phase0", Verdict: audit.Fail, Because: "routes does not hold"}, {Name: "phase1", Verdict: audit.Inconclusive, Because: "credits is missing; usage-drain is stale"}, {Name: "promote", Verdict: audit.Inconclusive, Because: "no evidence from staging"}}
 	r.Unbelieved = []report.Unbelieved{{File: "2026-11-22T18-30-11Z-production-routes.json", Kind: fault.Denied, Reason: "the signature does not verify", Hint: "get the file again from where it was made"}}
 	return r
 }

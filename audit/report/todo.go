@@ -30,6 +30,8 @@ func (r *Report) headline() string {
 		}
 	}
 	switch {
+	case r.Unfinished != nil:
+		return "A promotion is unfinished"
 	case failed > 0 && open > 0:
 		return fmt.Sprintf("%s not hold, and %s not decided", does(failed), are(open))
 	case failed > 0:
@@ -67,6 +69,9 @@ func are(n int) string {
 
 // todo is the way out of the worst that was found; then what would make known what is not.
 func (r *Report) todo() Todo {
+	if u := r.Unfinished; u != nil {
+		return Todo{"End what was begun", upperFirst(u.Text) + ". " + upperFirst(u.Hint), ""}
+	}
 	ordered := slices.Clone(r.Checks)
 	slices.SortStableFunc(ordered, func(a, b Check) int { return urgent(a.Name) - urgent(b.Name) })
 	for _, c := range ordered {

@@ -51,6 +51,7 @@ type accountPlayed struct {
 	token     string
 	api       *httptest.Server // in front of the account's API, counting what would change it
 	writes    atomic.Int64
+	after     atomic.Pointer[func(method string)] // called after each call, before its answer is whole
 	dir       string
 	proofs    string
 	key       string // PEM of its runs' evidence key
@@ -181,6 +182,9 @@ func (r *releases) play(env string) *accountPlayed {
 			a.writes.Add(1)
 		}
 		forward.ServeHTTP(w, q)
+		if after := a.after.Load(); after != nil {
+			(*after)(q.Method)
+		}
 	}))
 	r.t.Cleanup(a.api.Close)
 	a.key = newEvidenceKey(r.t)

@@ -25,7 +25,7 @@ type doctorResult struct {
 func newDoctor(d *Deps) *cobra.Command {
 	return &cobra.Command{
 		Use: "doctor", Short: "Find what is missing on this machine, with a fix for each", Args: cobra.NoArgs,
-		Long:    "Find what is missing on this machine, with a fix for each: tools, packages, workerd, PostgreSQL, the engine, ports, disk, the local account with its certificate, and the ledger's database. Nothing is changed.",
+		Long:    "Find what is missing on this machine, with a fix for each: tools, packages, workerd, PostgreSQL, the engine, ports, disk, the local account with its certificate, the ledger's database, and a promotion that was left unfinished. Nothing is changed.",
 		Example: "  cogctl doctor\n  cogctl doctor --output json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			result := runDoctor(cmd.Context(), d)
@@ -43,7 +43,7 @@ func runDoctor(ctx context.Context, d *Deps) doctorResult {
 	var r doctorResult
 	var verdicts []audit.Verdict
 	for _, look := range []func() symptom{
-		x.checkout, x.goTool, x.node, x.packages, x.workerd, x.postgres, x.pulumi, x.programs, x.ports, x.disk, x.localCloud, x.authority, x.database,
+		x.checkout, x.goTool, x.node, x.packages, x.workerd, x.postgres, x.pulumi, x.programs, x.ports, x.disk, x.localCloud, x.authority, x.database, x.promotion,
 	} {
 		s := look()
 		r.Symptoms = append(r.Symptoms, s)

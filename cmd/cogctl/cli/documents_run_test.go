@@ -148,6 +148,11 @@ func (l *lived) use(u use) {
 			l.t.Errorf("cogctl %s made %d calls that change the account", u.args, after-before)
 		}
 	}
+	if _, excused := undried[command.CommandPath()]; command.Flags().Lookup("dry-run") == nil && !excused {
+		if after := l.writes(); after > before {
+			l.t.Errorf("cogctl %s made %d calls that change the account, and the command has no --dry-run", u.args, after-before)
+		}
+	}
 	l.stdout = out.Bytes()
 	if command.CommandPath() == "cogctl token guest" {
 		l.guest = l.tokenOf(out.Bytes())

@@ -62,6 +62,12 @@ var uses = []use{
 // anyVerdict is for commands whose exit code says what a loaded machine saw.
 const anyVerdict = -1
 
+// undried are commands that call the account in a way that may change it and have no --dry-run, and why.
+var undried = map[string]string{
+	"cogctl audit cors":  "--plan lists what it would ask, and --break puts back what it breaks",
+	"cogctl queues peek": "it gives back what it takes",
+}
+
 // documentless are commands that print no document, and why.
 var documentless = map[string]string{
 	"cogctl completion":      "a shell's own script",

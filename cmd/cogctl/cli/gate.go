@@ -10,6 +10,7 @@ import (
 
 	"github.com/cognomega/edge/audit/evidence"
 	"github.com/cognomega/edge/audit/gate"
+	"github.com/cognomega/edge/audit/promotion"
 	"github.com/cognomega/edge/audit/suite"
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/term"
@@ -47,7 +48,12 @@ func newGate(d *Deps) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := d.Term.Print(term.Report{Schema: "cogctl/gate/v1", Data: decision, Blocks: gateBlocks(decision, o.explain)}); err != nil {
+			result := gateResult{Decision: decision}
+			if result.Unfinished, err = d.unfinishedBehind(decision, o.trustOptions); err != nil {
+				return err
+			}
+			blocks := append(gateBlocks(decision, o.explain), unfinishedBlocks(result.Unfinished)...)
+			if err := d.Term.Print(term.Report{Schema: "cogctl/gate/v1", Data: result, Blocks: blocks}); err != nil {
 				return err
 			}
 			if !decision.Open {
@@ -59,6 +65,24 @@ func newGate(d *Deps) *cobra.Command {
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&o.explain, "explain", false, "show the chain of evidence: files, keys, digests, ages and what each verdict follows from")
 	return cmd
+}
+
+// gateResult is what a gate decides. A promotion that is unfinished does not shut it: going on with it is the way out.
+type gateResult struct {
+	*gate.Decision
+	Unfinished *promotion.Unfinished `json:"unfinished,omitempty"`
+}
+
+// unfinishedBehind looks behind the gate that promotions go through, and the gates of where they go to.
+func (d *Deps) unfinishedBehind(g *gate.Decision, o trustOptions) (*promotion.Unfinished, error) {
+	c, err := d.Contract()
+	if err != nil {
+		return nil, err
+	}
+	if p := c.Gates.Promotion; g.Gate == p.Gate || g.Env == p.To {
+		return d.unfinished(p.To, o)
+	}
+	return nil, nil //nolint:nilnil // nothing is unfinished
 }
 
 func runGate(ctx context.Context, d *Deps, o trustOptions, name string) (*gate.Decision, error) {

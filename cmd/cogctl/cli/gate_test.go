@@ -78,7 +78,7 @@ func TestGateOfAnotherEnvironment(t *testing.T) {
 	if err := json.Unmarshal(b.out.Bytes(), &got); err != nil || got.Open || len(got.Chain) != 5 || got.Chain[0].State != "foreign" || !strings.Contains(got.Chain[0].Because, "environment production") {
 		t.Errorf("%v: %+v", err, got)
 	}
-	if code := b.run("gate", "nowhere"); code != fault.ExitAPI || !strings.Contains(b.err.String(), "one of: phase0, phase1, promote") {
+	if code := b.run("gate", "nowhere"); code != fault.ExitAPI || !strings.Contains(b.err.String(), "one of: phase0, phase1, phase2, promote") {
 		t.Errorf("exit %d: %s", code, b.err)
 	}
 }

@@ -39,6 +39,8 @@ type promoteResult struct {
 	Routes   []routes.Change    `json:"routes_changes"`
 	Proof    string             `json:"proof,omitempty"`
 	Phase0   *provePhase0Result `json:"phase0,omitempty"`
+	// Unfinished is what a run before this one left open.
+	Unfinished *promotion.Unfinished `json:"unfinished,omitempty"`
 
 	plan term.Rows
 }
@@ -51,7 +53,9 @@ func newPromote(d *Deps) *cobra.Command {
 			"It refuses, before anything is asked of the account, unless the gate is open, this checkout makes the very bundles that the proofs are about, and this is a run of the deploy workflow " +
 			"on main: GitHub's OpenID token says so, verified with GitHub's own keys. Environment variables are not believed.\n" +
 			"Then it reads who owns the hostname, applies, reads it again, proves Phase 0, and keeps a signed proof of it all with the release beside it. " +
-			"--rollback goes back to the release that was promoted before the one that serves.",
+			"--rollback goes back to the release that was promoted before the one that serves.\n" +
+			"What is begun is written down beside the releases before anything is applied. A run that was killed is gone on with by the same command, or taken back by --rollback; " +
+			"until then `cogctl status`, gate, doctor and report say that it is unfinished.",
 		Example: "  cogctl promote --proofs staging-proofs --key staging.pem\n  cogctl promote --dry-run --explain\n  cogctl promote --rollback",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			result, err := runPromote(cmd.Context(), d, o)
@@ -84,12 +88,16 @@ type promotee struct {
 	release release.Release
 	judged  *contract.Contract // of the release
 	t       *audit.Target
+	last    *promotion.Entry // the newest that was written down
 	result  *promoteResult
 }
 
 func runPromote(ctx context.Context, d *Deps, o promoteOptions) (*promoteResult, error) {
 	p, err := startPromotion(d, o)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.lookBack(); err != nil {
 		return nil, err
 	}
 	if !o.rollback {
@@ -147,6 +155,9 @@ func (r *promoteResult) blocks(explain bool) []term.Block {
 	if r.Gate != nil {
 		blocks = append(blocks, gateBlocks(r.Gate, explain)...)
 		if !r.Gate.Open {
+			blocks = append(blocks, unfinishedBlocks(r.Unfinished)...)
+		}
+		if !r.Gate.Open {
 			return append(blocks, term.Headline(term.Fail, "nothing was promoted to "+r.To))
 		}
 	}
@@ -169,6 +180,9 @@ func (r *promoteResult) blocks(explain bool) []term.Block {
 	}
 	if len(r.Findings) > 0 {
 		blocks = append(blocks, findingRows(r.Findings, "got", "want"))
+	}
+	if r.DryRun {
+		blocks = append(blocks, unfinishedBlocks(r.Unfinished)...)
 	}
 	if r.Verdict != "" && r.Verdict != audit.Pass {
 		blocks = append(blocks, term.Hint("to go back to what was promoted before: cogctl promote --rollback"))

@@ -31,10 +31,10 @@ func (p *promotee) carryOut(ctx context.Context) (err error) {
 		return err
 	}
 	e.At = p.d.now()
-	if err := p.apply(ctx); err != nil || p.o.dryRun {
-		return err
+	if p.o.dryRun {
+		return p.apply(ctx)
 	}
-	return p.prove(ctx, e)
+	return p.written(ctx, e)
 }
 
 // reach resolves the environment, to be judged by the contract of the release.

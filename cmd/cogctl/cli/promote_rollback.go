@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cognomega/edge/audit"
@@ -43,13 +44,34 @@ func (p *promotee) chooseEarlier(ctx context.Context) error {
 		return err
 	}
 	p.t = nil // it is judged by the contract of what is chosen
-	chosen := pick(history, p.o.release, serving)
+	chosen := p.goBackTo(history, serving)
 	if chosen == nil {
 		return p.refused(fault.New(fault.Refused, "no earlier promotion with its release is kept in %s", strings.Join(p.d.proofFolders(p.o.trustOptions), ", ")).
 			WithHint("get the evidence of an earlier run of the deploy workflow, or revert the commit and promote again"))
 	}
 	p.release, p.judged, p.result.Promoted = chosen.release, chosen.contract, &chosen.earlier
 	return nil
+}
+
+// goBackTo is the promotion that a rollback brings back. After one that did not come to its end it is what served before that
+// began, whatever serves now; a rollback that was cut short goes on to where it was going.
+func (p *promotee) goBackTo(history []promoted, serving []evidence.Subject) *promoted {
+	open := p.last
+	switch {
+	case p.o.release != "" || open == nil || open.Stage == promotion.Ended:
+		return pick(history, p.o.release, serving)
+	case open.Rollback:
+		return pick(history, open.Release.ID, serving)
+	case len(promotion.Differs(open.Release, open.WasServing)) == 0: // it was being promoted again
+		return pick(history, "", open.WasServing)
+	}
+	others := slices.DeleteFunc(slices.Clone(history), func(h promoted) bool { return h.release.ID == open.Release.ID })
+	for i := range others {
+		if len(promotion.Differs(others[i].evidence.Release, open.WasServing)) == 0 {
+			return &others[i]
+		}
+	}
+	return element(others, 0)
 }
 
 // pick is the promotion before the one that serves; when none of them serves, the newest; with a release given, that one.

@@ -95,9 +95,13 @@ func runReport(ctx context.Context, d *Deps, o reportOptions) (*reportResult, er
 	if err != nil {
 		return nil, err
 	}
+	left, err := d.unfinished(d.Env, trustOptions{})
+	if err != nil {
+		return nil, err
+	}
 	r, err := report.Gather(ctx, report.Sources{
 		Env: d.Env, Contract: c, Verifier: evidence.Verifier{Ring: ring, Checks: suite.For(c), Contract: c}, Proofs: d.proofs(), Snapshots: d.snapshots(),
-		Now: d.now(), Tool: "cogctl " + d.Version, MaxAge: o.maxAge, Rotation: turning, Gates: gates,
+		Now: d.now(), Tool: "cogctl " + d.Version, MaxAge: o.maxAge, Rotation: turning, Gates: gates, Left: left,
 	})
 	if err != nil {
 		return nil, err

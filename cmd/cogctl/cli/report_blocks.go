@@ -22,6 +22,7 @@ func (r *reportResult) blocks() []term.Block {
 		todo = append(todo, term.Fact{Name: "with", Value: term.T(r.Todo.Command)})
 	}
 	blocks := []term.Block{headline(r.Verdict, r.Headline+": "+r.Hostname+" ("+r.Env+")"), todo, checkRows(r.Report)}
+	blocks = append(blocks, notLookedLine(r.Report)...)
 	blocks = append(blocks, reportFindings(r.Report)...)
 	blocks = append(blocks, territoryRows(r.Routes), objectiveRows(r.Objectives), sightingRows(r.Keys), driftRows(r.Drift), gateRows(r.Gates), unbelievedRows(r.Unbelieved))
 	var written term.Facts
@@ -36,7 +37,7 @@ func (r *reportResult) blocks() []term.Block {
 
 func checkRows(r *report.Report) term.Rows {
 	rows := term.Rows{Columns: []string{"promise", "verdict", "seen", "found"}}
-	for _, c := range r.Checks {
+	for _, c := range r.Looked() {
 		seen, found := term.DimText("never"), c.Summary
 		if c.At != nil {
 			seen = term.T(spanAgo(c.AgeS))
@@ -53,6 +54,15 @@ func checkRows(r *report.Report) term.Rows {
 	says := strings.Trim(fmt.Sprintf("%s; %s", counted(len(d.Changes), "difference"), d.Because), "; ")
 	rows.Rows = append(rows.Rows, []term.Text{term.T("what is live is what is declared"), term.Mark(term.Verdict(d.Verdict)), seen, term.T(says)})
 	return rows
+}
+
+// notLookedLine counts what would only fill the screen.
+func notLookedLine(r *report.Report) []term.Block {
+	n := len(r.NotLooked())
+	if n == 0 {
+		return nil
+	}
+	return []term.Block{term.Line{term.DimText(fmt.Sprintf("%d more that nothing requires were not looked at: the page and --output json name them", n))}}
 }
 
 func reportFindings(r *report.Report) []term.Block {
@@ -97,8 +107,7 @@ func objectiveRows(all []report.Objective) term.Block {
 	rows := term.Rows{Columns: []string{"objective", "verdict", "measured", "bounds", "requests"}}
 	for _, o := range all {
 		if o.Measured == nil {
-			rows.Rows = append(rows.Rows, []term.Text{term.T(o.Title), term.Mark(term.Inconclusive), term.DimText("not measured"), term.T(""), term.T("")})
-			continue
+			continue // the promises above say so
 		}
 		m := o.Measured
 		rows.Rows = append(rows.Rows, []term.Text{term.T(o.Title), term.Mark(term.Verdict(o.Verdict)), term.T(ms(m.QuantileMS)), term.T("[" + ms(m.LowerMS) + ", " + ms(m.UpperMS) + "]"), term.T(fmt.Sprint(m.Judged))})
@@ -130,9 +139,13 @@ func driftRows(d report.Drift) term.Block {
 }
 
 func gateRows(gates []report.Gate) term.Block {
-	rows := term.Rows{Columns: []string{"gate", "verdict", "because"}}
+	rows := term.Rows{Columns: []string{"gate", "state", "because"}}
 	for _, g := range gates {
-		rows.Rows = append(rows.Rows, []term.Text{term.T(g.Name), term.Mark(term.Verdict(g.Verdict)), term.T(g.Because)})
+		state := term.Sign(term.Verdict(g.Verdict))
+		if state.Text += " open"; g.Verdict != audit.Pass {
+			state.Text = strings.Replace(state.Text, "open", "shut", 1)
+		}
+		rows.Rows = append(rows.Rows, []term.Text{term.T(g.Name), state, term.T(g.Because)})
 	}
 	return rows
 }

@@ -61,7 +61,7 @@ func TestReport(t *testing.T) {
 		gates[g.(map[string]any)["name"]] = g.(map[string]any)["verdict"]
 	}
 	// No Worker of the money path runs in this account, so nothing of it is proven here.
-	if want := map[any]any{"phase0": "pass", "phase1": "inconclusive"}; !maps.Equal(gates, want) {
+	if want := map[any]any{"phase0": "pass", "phase1": "inconclusive", "phase2": "inconclusive"}; !maps.Equal(gates, want) {
 		t.Errorf("gates: %v, not %v", gates, want)
 	}
 	if doc["drift"].(map[string]any)["verdict"] != "fail" || doc["todo"].(map[string]any)["command"] != "cogctl preview --refresh --env production" {
@@ -90,7 +90,8 @@ func TestReportForPeople(t *testing.T) {
 	}
 	b := newBench(t, term.Fake{})
 	b.prove(fault.ExitOK)
-	if code := b.run("report", "-o", "markdown"); code != fault.ExitInconclusive || !strings.Contains(b.out.String(), "| one Worker owns the hostname | ✓ pass |") || !strings.Contains(b.out.String(), "- **do**: ") {
+	if code := b.run("report", "-o", "markdown"); code != fault.ExitInconclusive || !strings.Contains(b.out.String(), "| one Worker owns the hostname | ✓ pass |") || !strings.Contains(b.out.String(), "- **do**: ") ||
+		!strings.Contains(b.out.String(), "| phase0 | ✓ open |") || !strings.Contains(b.out.String(), "| phase1 | ? shut |") {
 		t.Errorf("exit %d: %s%s", code, b.out, b.err)
 	}
 	if code := b.run("report", "--html", "-"); code != fault.ExitInconclusive || !strings.HasPrefix(b.out.String(), "<!doctype html>") || !strings.HasSuffix(b.out.String(), "</html>\n") {

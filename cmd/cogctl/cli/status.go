@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cognomega/edge/audit/promotion"
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/platform"
 	"github.com/cognomega/edge/internal/term"
@@ -21,7 +22,8 @@ type statusResult struct {
 	Detail   string         `json:"detail"`
 	Workers  []workerStatus `json:"workers"`
 
-	Ledger *platform.LedgerStatus `json:"ledger,omitempty"` // where this machine knows a database
+	Ledger     *platform.LedgerStatus `json:"ledger,omitempty"` // where this machine knows a database
+	Unfinished *promotion.Unfinished  `json:"unfinished,omitempty"`
 }
 
 type workerStatus struct {
@@ -42,7 +44,7 @@ func newStatus(d *Deps) *cobra.Command {
 			if err := d.Term.Print(term.Report{Schema: "cogctl/status/v1", Data: result, Blocks: statusBlocks(result)}); err != nil {
 				return err
 			}
-			if !result.Answers || result.Ledger != nil && !result.Ledger.Answers {
+			if !result.Answers || result.Unfinished != nil || result.Ledger != nil && !result.Ledger.Answers {
 				return fault.Finding
 			}
 			return nil
@@ -81,6 +83,9 @@ func runStatus(ctx context.Context, d *Deps) (*statusResult, error) {
 		result.Workers = append(result.Workers, w)
 	}
 	result.Answers, result.Detail = ready(ctx, n)
+	if result.Unfinished, err = d.unfinished(d.Env, trustOptions{}); err != nil {
+		return nil, err
+	}
 	if d.Env == platform.Local || d.Getenv("DATABASE_URL") != "" {
 		ledger := platform.LookAtLedger(ctx, l, d.Env, d.Getenv)
 		result.Ledger = &ledger
@@ -116,7 +121,7 @@ func statusBlocks(r *statusResult) []term.Block {
 	if r.Ledger != nil {
 		blocks = append(blocks, ledgerHeadline(*r.Ledger))
 	}
-	return append(blocks, rows)
+	return append(append(blocks, unfinishedBlocks(r.Unfinished)...), rows)
 }
 
 // ledgerHeadline is the database in one line, with a verdict.
