@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/cognomega/edge/internal/fault"
@@ -16,21 +14,12 @@ const (
 	mostRest = 100 * time.Second
 	// reading is the time over which the rounds are spread: it takes in whatever the clock starts once a minute.
 	reading = 75 * time.Second
-	burst   = 20_000
 )
 
 // idle is what all processes hold at rest after what everybody begins with: bringing the platform up and proving it.
 func idle(ctx context.Context, s *stage, o options) ([]figure, error) {
 	return s.atRest(ctx, o, "after up with its proofs", func() error {
 		_, err := s.cogctl(ctx, "up")
-		return err
-	})
-}
-
-// afterBurst is what they hold at rest after many events have gone through queue, ledger and KV.
-func afterBurst(ctx context.Context, s *stage, o options) ([]figure, error) {
-	return s.atRest(ctx, o, fmt.Sprintf("after %d events", burst), func() error {
-		_, err := s.run(ctx, "go", "run", "./bench/exact/generate", "-dir", s.dir, "-manifest", filepath.Join(s.dir, "burst.tsv"), "-events", fmt.Sprint(burst))
 		return err
 	})
 }

@@ -13,9 +13,11 @@ const (
 	looks = 6
 	// renewPause follows a renewal that did not succeed.
 	renewPause = 5 * time.Minute
-	// A process that nobody has asked for anything is renewed for what its cron triggers left, once it is so old: the shortest at
-	// first, and twice as old after each such renewal, because triggers that need the memory will take it again.
+	// A process that nobody has asked for anything is renewed for what its cron triggers left, once it is so old: the shortest for the
+	// first few times, in which they may be at what a burst has left them, and then twice as old each time, because triggers that need
+	// the memory will take it again.
 	unaskedAge, unaskedLast = time.Minute, time.Hour
+	unaskedFew              = 5
 )
 
 // runRenewals replaces the shared process when it has grown and the account is at rest, as Cloudflare ends the isolates that nobody
@@ -93,7 +95,7 @@ func (u *unit) hasGrown() bool {
 	if !u.serving || u.first == 0 {
 		return false
 	}
-	if u.asked.Before(u.proc.started) && time.Since(u.proc.started) < min(unaskedAge<<min(u.unasked, 10), unaskedLast) {
+	if u.asked.Before(u.proc.started) && time.Since(u.proc.started) < min(unaskedAge<<min(max(u.unasked-unaskedFew+1, 0), 10), unaskedLast) {
 		return false
 	}
 	return u.memory(u.proc.pid)-u.first > grown
