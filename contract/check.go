@@ -12,6 +12,7 @@ func check(c *Contract, rep *report) {
 	for _, rule := range []func(*Contract, *report){
 		checkWorkers, checkBindings, checkConsumers, checkCrons, checkGateway, checkStores, checkKeys, checkCORS, checkPaths, checkReach,
 		checkAuth, checkSLO, checkUptime, checkFlow, checkPressure, checkPrices, checkEnvs, checkOrigins, checkModels, checkGates,
+		checkObjects, checkLimits,
 	} {
 		rule(c, rep)
 	}
@@ -20,6 +21,7 @@ func check(c *Contract, rep *report) {
 var (
 	workerName  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 	bindingName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
+	className   = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}$`)
 	bucketName  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 )
 
@@ -49,7 +51,7 @@ func checkBindings(c *Contract, rep *report) {
 				rep.addf(file, at, "is no binding name: capitals, digits and underscores")
 			}
 			if kinds := bindings[b].kinds(); len(kinds) != 1 {
-				rep.addf(file, at, "has %d kinds, want exactly one of ai, hyperdrive, kv, queue, r2, secret, service, var, version", len(kinds))
+				rep.addf(file, at, "has %d kinds, want exactly one of ai, hyperdrive, kv, object, queue, r2, secret, service, var, version", len(kinds))
 				continue
 			}
 			checkTarget(c, rep, name, at, bindings[b])
@@ -72,6 +74,10 @@ func checkTarget(c *Contract, rep *report, worker, at string, b Binding) {
 		checkStore(c, rep, file, join(at, "queue"), b.Queue, StoreQueue)
 	case BindHyperdrive:
 		checkStore(c, rep, file, join(at, "hyperdrive"), b.Hyperdrive, StoreHyperdrive)
+	case BindObject:
+		if _, ok := c.ObjectOwner(b.Object); !ok {
+			rep.addf(file, join(at, "object"), "names class %q, which no Worker has among its objects", b.Object)
+		}
 	case BindService:
 		if _, ok := c.Workers[b.Service]; !ok {
 			rep.addf(file, join(at, "service"), "names Worker %q, which workers.json does not have", b.Service)

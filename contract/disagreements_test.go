@@ -178,6 +178,23 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"an origin in the clear":    {"envs.json", `"origins": ["https://app.cognomega.com"`, `"origins": ["http://app.cognomega.com"`, "production.origins[0]: http://app.cognomega.com is not https"},
 	"an origin twice":           {"envs.json", `["https://app.cognomega.com", "https://www.cognomega.com"`, `["https://app.cognomega.com", "https://app.cognomega.com"`, "production.origins[1]: https://app.cognomega.com is listed twice"},
 
+	// limits.json and Durable Objects
+	"an object of nobody":          {"workers.json", `"object": "Limiter", "why": "The`, `"object": "Limitor", "why": "The`, `rate-limiter-do.bindings.LIMITS.object: names class "Limitor"`},
+	"one class, two Workers":       {"workers.json", `"crons": {`, `"objects": { "Limiter": { "why": "w" } }, "crons": {`, "rate-limiter-do.objects.Limiter: is a class of auth-svc already"},
+	"a class in small letters":     {"workers.json", `"Limiter": {`, `"limiter": {`, "rate-limiter-do.objects.limiter: is no class name"},
+	"a role without a limit":       {"limits.json", `"guest": {`, `"king": {`, `roles: has nothing for role "guest"`},
+	"a limit of a lost role":       {"limits.json", `"guest": {`, `"king": {`, "roles.king: is no role of auth.json"},
+	"a rate of nothing":            {"limits.json", `"burst": 30`, `"burst": 0`, "roles.guest: has a 0"},
+	"a day without credits":        {"limits.json", `"credits_a_day": 20000`, `"credits_a_day": 0`, "tenants.each: has a 0"},
+	"a limiter that is down":       {"limits.json", `"when_down": "refuse"`, `"when_down": "wait"`, `roles.guest.when_down: is "wait"`},
+	"a tier that weighs nothing":   {"limits.json", `"human": 1`, `"human": 0`, `weights: has nothing for tier "human"`},
+	"the weight of a lost tier":    {"limits.json", `"human": 1`, `"human": 1, "god": 1`, "weights.god: is no tier of models.json"},
+	"a weight over a burst":        {"limits.json", `"super": 5`, `"super": 31`, `weights.super: is over the burst of role "guest"`},
+	"a hold that ends too early":   {"limits.json", `"hold_s": 300`, `"hold_s": 20`, "keeping.hold_s: is below times.overall_ms"},
+	"forgotten before it is there": {"limits.json", `"remember_s": 600`, `"remember_s": 120`, "keeping.ledger_lag_s: wants to be"},
+	"a decision without end":       {"limits.json", `"decide_ms": 1000`, `"decide_ms": 30000`, "keeping.decide_ms: wants to be"},
+	"the ledger all the time":      {"limits.json", `"reconcile_s": 300`, `"reconcile_s": 0`, "keeping.reconcile_s: is 0"},
+
 	// gates.json
 	"a gate that wants nothing":     {"gates.json", `"gates": {`, `"gates": { "open": { "why": "w", "proofs": {} },`, "gates.open.proofs: is empty"},
 	"a gate of a lost environment":  {"gates.json", `"env": "staging"`, `"env": "stage"`, `gates.promote.env: names environment "stage"`},

@@ -73,7 +73,7 @@ type subject struct {
 func (c *Contract) subjects() []subject {
 	return []subject{
 		{"auth.json", &c.Auth}, {"envs.json", &c.Envs}, {"gates.json", &c.Gates}, {"http.json", &c.HTTP}, {"keys.json", &c.Keys},
-		{"models.json", &c.Models},
+		{"limits.json", &c.Limits}, {"models.json", &c.Models},
 		{"prices.json", &c.Prices}, {"slo.json", &c.slo}, {"stores.json", &c.Stores}, {"workers.json", &c.Workers},
 	}
 }

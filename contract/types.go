@@ -21,6 +21,7 @@ type Contract struct {
 	// Pressure says when work that can wait is turned away.
 	Pressure Pressure
 	Prices   Prices
+	Limits   CallerLimits
 	Envs     map[string]Env
 	Gates    Gates
 
@@ -42,6 +43,8 @@ type Worker struct {
 
 	Consumes map[string]Consumer `json:"consumes,omitempty"` // by store of kind queue
 	Crons    map[string]Cron     `json:"crons,omitempty"`    // by expression, in UTC
+
+	Objects map[string]ObjectClass `json:"objects,omitempty"` // Durable Object classes that it implements, over SQLite; by class
 }
 
 // Binding is one member of a Worker's env. Exactly one of its kinds is set.
@@ -58,6 +61,7 @@ type Binding struct {
 	Optional bool   `json:"optional,omitempty"` // of a secret: without a value there is no binding
 
 	Hyperdrive string `json:"hyperdrive,omitempty"` // a store of kind hyperdrive
+	Object     string `json:"object,omitempty"`     // a Durable Object class of some Worker
 }
 
 // BindingKind names what a binding is.
@@ -75,6 +79,7 @@ const (
 	BindQueue      BindingKind = "queue"
 	BindHyperdrive BindingKind = "hyperdrive"
 	BindVersion    BindingKind = "version"
+	BindObject     BindingKind = "object"
 )
 
 // kinds lists the kinds that b sets; a checked contract has exactly one.
@@ -87,6 +92,7 @@ func (b Binding) kinds() []BindingKind {
 		{BindKV, b.KV != ""}, {BindR2, b.R2 != ""}, {BindService, b.Service != ""},
 		{BindVar, b.Var != ""}, {BindAI, b.AI}, {BindSecret, b.Secret},
 		{BindQueue, b.Queue != ""}, {BindHyperdrive, b.Hyperdrive != ""}, {BindVersion, b.Version},
+		{BindObject, b.Object != ""},
 	} {
 		if k.is {
 			set = append(set, k.kind)

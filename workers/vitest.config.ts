@@ -7,12 +7,7 @@ import { driver, options, workerNames } from "./vitest.options.ts";
 export default defineConfig({
   test: {
     projects: [...workerNames, "shared"].map((name) => ({
-      plugins: [
-        cloudflareTest({
-          main: name === "shared" ? "./shared/src/limits/limiter.ts" : `./${name}/src/worker.ts`,
-          miniflare: options(name),
-        }),
-      ],
+      plugins: [cloudflareTest({ ...(name === "shared" ? {} : { main: `./${name}/src/worker.ts` }), miniflare: options(name) })],
       resolve: { alias: { pg: driver } },
       // A test that hangs ends; one on a busy machine does not fail for being slow.
       test: { name, testTimeout: 60_000, include: [`${name}/src/**/*.test.ts`] },

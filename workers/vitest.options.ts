@@ -12,6 +12,7 @@ interface Binding {
   readonly r2?: string;
   readonly queue?: string;
   readonly hyperdrive?: string;
+  readonly object?: string;
   readonly version?: boolean;
   readonly service?: string;
   readonly var?: string;
@@ -33,6 +34,7 @@ interface Worker {
   readonly compatibility_flags?: string[];
   readonly bindings: Record<string, Binding>;
   readonly consumes?: Record<string, Consumer>;
+  readonly objects?: Record<string, object>;
 }
 
 const workers: Record<string, Worker> = contract("workers");
@@ -69,14 +71,13 @@ const database = process.env.TEST_DATABASE_URL ?? "postgres://nobody:nothing@127
 
 /** The runtime's options for the tests of one Worker: the Worker, the services behind it, and a double of the model. */
 export function options(name: string) {
-  const own = bindings(workers[name]?.bindings ?? { KEYS: { kv: "keys" } });
-  const services = behind(name);
+  const own = bindings(name, workers[name]?.bindings ?? { KEYS: { kv: "keys" } });
+  const services = behind(name).filter((service) => service !== name);
   return {
     compatibilityDate,
     compatibilityFlags: workers[name]?.compatibility_flags ?? [],
     ...own,
     bindings: { ...own.bindings, ...fixture },
-    ...(name === "shared" ? { durableObjects: { LIMITER: { className: "Limiter", useSQLite: true } } } : {}),
     queueConsumers: consumers(workers[name]),
     outboundService: "internet-double",
     workers: [...services.map(service), aiDouble, internetDouble],
@@ -85,13 +86,19 @@ export function options(name: string) {
 
 /** The services behind a Worker, and those behind them. */
 function behind(name: string, found: string[] = []): string[] {
-  for (const { service } of Object.values(workers[name]?.bindings ?? {})) {
+  for (const binding of Object.values(workers[name]?.bindings ?? {})) {
+    const service = binding.service ?? (binding.object === undefined ? undefined : ownerOf(binding.object));
     if (service !== undefined && !found.includes(service)) {
       found.push(service);
       behind(service, found);
     }
   }
   return found;
+}
+
+/** The Worker that implements a Durable Object class. */
+function ownerOf(className: string): string {
+  return Object.keys(workers).find((name) => className in (workers[name]?.objects ?? {})) as string;
 }
 
 /** What the runtime takes for a Worker's bindings. */
@@ -102,15 +109,20 @@ interface Made {
   queueProducers: Record<string, string>;
   hyperdrives: Record<string, string>;
   serviceBindings: Record<string, string>;
+  durableObjects: Record<string, object>;
   versionMetadata?: string;
 }
 
 /** Where a binding goes, by the member that says its kind. */
-const place: Record<string, (made: Made, name: string, binding: Binding) => void> = {
+const place: Record<string, (made: Made, name: string, binding: Binding, worker: string) => void> = {
   kv: (made, name, binding) => Object.assign(made.kvNamespaces, { [name]: binding.kv }),
   r2: (made, name, binding) => Object.assign(made.r2Buckets, { [name]: binding.r2 }),
   queue: (made, name, binding) => Object.assign(made.queueProducers, { [name]: queueName(binding.queue as string) }),
   hyperdrive: (made, name) => Object.assign(made.hyperdrives, { [name]: database }),
+  object: (made, name, { object: className = "" }, worker) =>
+    Object.assign(made.durableObjects, {
+      [name]: { className, useSQLite: true, ...(ownerOf(className) === worker ? {} : { scriptName: ownerOf(className) }) },
+    }),
   service: (made, name, binding) => Object.assign(made.serviceBindings, { [name]: binding.service }),
   ai: (made, name) => Object.assign(made.serviceBindings, { [name]: "ai-double" }),
   var: (made, name, binding) => Object.assign(made.bindings, { [name]: settings[binding.var as string] }),
@@ -118,14 +130,22 @@ const place: Record<string, (made: Made, name: string, binding: Binding) => void
   secret: (made, name) => secrets[name] !== undefined && Object.assign(made.bindings, { [name]: secrets[name] }),
 };
 
-function bindings(declared: Record<string, Binding>): Made {
-  const made: Made = { bindings: {}, kvNamespaces: {}, r2Buckets: {}, queueProducers: {}, hyperdrives: {}, serviceBindings: {} };
+function bindings(worker: string, declared = workers[worker]?.bindings ?? {}): Made {
+  const made: Made = {
+    bindings: {},
+    kvNamespaces: {},
+    r2Buckets: {},
+    queueProducers: {},
+    hyperdrives: {},
+    serviceBindings: {},
+    durableObjects: {},
+  };
   for (const [name, binding] of Object.entries(declared)) {
     const kind = Object.keys(binding).find((member) => member in place);
     if (kind === undefined) {
       throw new Error(`binding ${name} is of a kind that tests do not know`);
     }
-    place[kind]?.(made, name, binding);
+    place[kind]?.(made, name, binding, worker);
   }
   return made;
 }
@@ -169,7 +189,7 @@ function service(name: string) {
     modules: true as const,
     script,
     compatibilityDate,
-    ...bindings(workers[name]?.bindings ?? {}),
+    ...bindings(name),
     queueConsumers: consumers(workers[name]),
   };
 }

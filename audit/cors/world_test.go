@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net"
 	"net/http"
@@ -140,6 +141,8 @@ func (w *world) inOrder() (order []string) {
 			ready := !slices.Contains(order, name)
 			for _, b := range worker.Bindings {
 				ready = ready && (b.Service == "" || slices.Contains(order, b.Service))
+				owner, _ := w.contract.ObjectOwner(b.Object)
+				ready = ready && (owner == "" || owner == name || slices.Contains(order, owner))
 			}
 			if ready {
 				order = append(order, name)
@@ -163,6 +166,12 @@ func (w *world) bindings(worker string) (all []map[string]any) {
 			all = append(all, map[string]any{"type": "r2_bucket", "name": name, "bucket_name": w.contract.Stores[b.R2].Name})
 		case contract.BindHyperdrive:
 			all = append(all, map[string]any{"type": "hyperdrive", "name": name, "id": w.spaces[b.Hyperdrive]})
+		case contract.BindObject:
+			bound := map[string]any{"type": "durable_object_namespace", "name": name, "class_name": b.Object}
+			if owner, _ := w.contract.ObjectOwner(b.Object); owner != worker {
+				bound["script_name"] = owner
+			}
+			all = append(all, bound)
 		case contract.BindService:
 			all = append(all, map[string]any{"type": "service", "name": name, "service": b.Service})
 		case contract.BindVar:
@@ -204,9 +213,13 @@ func (w *world) secret(name string) string {
 
 func (w *world) upload(name string, code []byte, bindings []map[string]any) {
 	w.t.Helper()
-	meta, err := json.Marshal(map[string]any{
+	settings := map[string]any{
 		"main_module": bundle.CodeFile, "compatibility_date": w.contract.Workers[name].CompatibilityDate, "bindings": slices.Concat([]map[string]any{}, bindings),
-	})
+	}
+	if classes := slices.Sorted(maps.Keys(w.contract.Workers[name].Objects)); len(classes) > 0 {
+		settings["migrations"] = map[string]any{"new_tag": "v1", "steps": []any{map[string]any{"new_sqlite_classes": classes}}}
+	}
+	meta, err := json.Marshal(settings)
 	if err != nil {
 		w.t.Fatal(err)
 	}

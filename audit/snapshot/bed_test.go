@@ -93,16 +93,21 @@ func (b *bed) deploy() {
 		text("TURNSTILE_VERIFY_URL", "https://challenges.cloudflare.com/turnstile/v0/siteverify"))
 	b.account("PUT", "/workers/scripts/auth-svc/schedules", []object{{"cron": "*/10 * * * *"}})
 	b.upload("files-svc", nil, cfapi.Binding{Name: "R2_UPLOADS", Type: "r2_bucket", BucketName: "cognomega-uploads"})
-	b.upload("orchestrator-svc", nil, service("FILES", "files-svc"), cfapi.Binding{Name: "AI", Type: "ai"}, cfapi.Binding{Name: "KV", Type: "kv_namespace", NamespaceID: b.ids["orchestrator"]},
+	limits := cfapi.Binding{Name: "LIMITS", Type: "durable_object_namespace", ClassName: "Limiter"}
+	b.upload("rate-limiter-do", func(u *cfapi.ScriptUpload) {
+		u.Migrations = &cfapi.Migrations{NewTag: "v1", Steps: []cfapi.MigrationStep{{NewSQLiteClasses: []string{"Limiter"}}}}
+	}, cfapi.Binding{Name: "DB", Type: "hyperdrive", ID: b.ids["ledger"]}, limits)
+	limits.ScriptName = "rate-limiter-do"
+	b.upload("orchestrator-svc", nil, limits, service("FILES", "files-svc"), cfapi.Binding{Name: "AI", Type: "ai"}, cfapi.Binding{Name: "KV", Type: "kv_namespace", NamespaceID: b.ids["orchestrator"]},
 		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]},
 		text("GROQ_BASE", "https://api.groq.localhost/openai/v1"), text("OPENAI_BASE", "https://api.openai.localhost/v1"),
 		cfapi.Binding{Name: "USAGE", Type: "queue", QueueName: "cognomega-usage-events"})
 	b.upload("admin-svc", nil, service("AUTH", "auth-svc"), service("BILLING", "billing-svc"), service("FILES", "files-svc"), service("ORCHESTRATOR", "orchestrator-svc"),
-		service("RECONCILER", "reconciler"), service("USAGE", "usage-svc"), service("WRITER", "usage-writer"), db,
+		service("LIMITER", "rate-limiter-do"), service("RECONCILER", "reconciler"), service("USAGE", "usage-svc"), service("WRITER", "usage-writer"), db,
 		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})
 	b.upload("cognomega-api", nil, issuer, keys, secret("ADMIN_API_KEY"), text("ALLOWED_ORIGINS", origins),
 		service("AUTH", "auth-svc"), service("ORCHESTRATOR", "orchestrator-svc"), service("BILLING", "billing-svc"), service("USAGE", "usage-svc"),
-		service("RECONCILER", "reconciler"), service("ADMIN", "admin-svc"), service("FILES", "files-svc"), cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})
+		service("RECONCILER", "reconciler"), service("ADMIN", "admin-svc"), service("FILES", "files-svc"), service("LIMITS", "rate-limiter-do"), cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]})
 }
 
 func service(name, worker string) cfapi.Binding {
@@ -143,6 +148,7 @@ func text(name, value string) cfapi.Binding {
 
 const source = `export class Room {}
 export class Hall {}
+export class Limiter {}
 export default { async fetch() { return new Response("x"); }, async queue() {}, async scheduled() {} };`
 
 // upload deploys a script that logs as every script of the platform does; change alters what is uploaded.

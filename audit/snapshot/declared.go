@@ -12,6 +12,7 @@ import (
 
 // What every deployment of the platform does, beyond what the contract says.
 const (
+	firstTag       = "v1"   // of the migration that makes a script's first Durable Object classes
 	discardAddress = "100::" // nothing answers there: without its Worker the hostname serves nothing
 	automaticTTL   = 1
 	daySeconds     = 24 * 60 * 60
@@ -61,7 +62,7 @@ func Declared(c *contract.Contract, env string, at time.Time) (*Snapshot, error)
 
 func (s *Snapshot) declare(c *contract.Contract, e contract.Env, name string, w contract.Worker) error {
 	out := Worker{
-		Serving: []Share{{Percentage: 100}}, Bindings: map[string]Fields{}, Secrets: []string{},
+		Serving: []Share{{Percentage: 100}}, Bindings: map[string]Fields{}, Secrets: []string{}, Objects: map[string]ObjectClass{},
 		CompatibilityDate: w.CompatibilityDate, CompatibilityFlags: sorted(w.CompatibilityFlags),
 		Crons:         slices.Sorted(maps.Keys(w.Crons)),
 		Observability: Fields{"enabled": true, "logs": map[string]any{"enabled": true, "invocation_logs": true}},
@@ -75,10 +76,16 @@ func (s *Snapshot) declare(c *contract.Contract, e contract.Env, name string, w 
 			continue
 		}
 		fields, err := declaredBinding(c, e, binding, b)
+		if owner, ok := c.ObjectOwner(b.Object); ok && owner != name {
+			fields["script_name"] = owner
+		}
 		if err != nil {
 			return err
 		}
 		out.Bindings[binding] = fields
+	}
+	for class := range w.Objects {
+		out.Objects[class], out.MigrationTag = ObjectClass{SQLite: true}, firstTag
 	}
 	slices.Sort(out.Secrets)
 	s.Content.Workers[name] = out
@@ -98,6 +105,8 @@ func declaredBinding(c *contract.Contract, e contract.Env, name string, b contra
 		return Fields{"type": "queue", "queue_name": c.Stores[b.Queue].Name}, nil
 	case contract.BindHyperdrive:
 		return Fields{"type": "hyperdrive", "config": c.Stores[b.Hyperdrive].Name}, nil
+	case contract.BindObject:
+		return Fields{"type": "durable_object_namespace", "class_name": b.Object}, nil
 	case contract.BindVersion:
 		return Fields{"type": "version_metadata"}, nil
 	case contract.BindService:

@@ -102,7 +102,7 @@ func TestDriftFromTheContract(t *testing.T) {
 			b.account("PATCH", "/hyperdrive/configs/"+b.ids["ledger"], object{"caching": object{"disabled": false}})
 		}, []string{"changed hyperdrives.cognomega-neon.caching.disabled: true, false"}},
 		"a ledger that is gone": {func(b *bed) { b.account("DELETE", "/hyperdrive/configs/"+b.ids["ledger"], nil) }, []string{
-			"removed hyperdrives.cognomega-neon", "removed workers.admin-svc.bindings.DB.config", "removed workers.auth-svc.bindings.DB.config", "removed workers.billing-svc.bindings.DB.config", "removed workers.reconciler.bindings.DB.config",
+			"removed hyperdrives.cognomega-neon", "removed workers.admin-svc.bindings.DB.config", "removed workers.auth-svc.bindings.DB.config", "removed workers.billing-svc.bindings.DB.config", "removed workers.rate-limiter-do.bindings.DB.config", "removed workers.reconciler.bindings.DB.config",
 			"removed workers.usage-writer.bindings.DB.config",
 		}},
 		"a queue that is gone": {func(b *bed) { b.account("DELETE", "/queues/"+b.ids["usage-dlq"], nil) }, []string{"removed queues.cognomega-usage-events-dlq"}},

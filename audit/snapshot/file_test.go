@@ -147,7 +147,7 @@ func TestFolder(t *testing.T) {
 	if err != nil || len(entries) != 4 {
 		t.Fatalf("%d entries, %v: nothing but files that were asked for may be left", len(entries), err)
 	}
-	if last := entries[3]; filepath.Base(last.File) != "broken.json" || last.Problem == "" || entries[0].Holds["workers"] != 9 {
+	if last := entries[3]; filepath.Base(last.File) != "broken.json" || last.Problem == "" || entries[0].Holds["workers"] != 10 {
 		t.Errorf("%+v", entries)
 	}
 	all, err := os.ReadDir(dir)

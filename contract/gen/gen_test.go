@@ -54,7 +54,7 @@ func TestVerifyNamesWhatIsStale(t *testing.T) {
 func TestEveryKindOfBindingHasAType(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []contract.BindingKind{
-		contract.BindKV, contract.BindR2, contract.BindService, contract.BindVar, contract.BindAI, contract.BindSecret, contract.BindQueue, contract.BindHyperdrive, contract.BindVersion,
+		contract.BindKV, contract.BindR2, contract.BindService, contract.BindVar, contract.BindAI, contract.BindSecret, contract.BindQueue, contract.BindHyperdrive, contract.BindVersion, contract.BindObject,
 	} {
 		if types[kind] == "" {
 			t.Errorf("no TypeScript type for %s", kind)

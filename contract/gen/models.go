@@ -7,13 +7,14 @@ type tsTier struct {
 	Guests        bool             `json:"guests"`
 	MaxTokens     int              `json:"maxTokens"`
 	MaxInputChars int              `json:"maxInputChars"`
+	Weight        int              `json:"weight"`
 }
 
 // modelsOf spells out aliases of tiers, so that a Worker looks a name up once.
-func modelsOf(m contract.Models) any {
+func modelsOf(m contract.Models, weights map[string]int) any {
 	tiers, aliases := map[string]tsTier{}, map[string]string{}
 	for name, t := range m.Tiers {
-		tiers[name] = tsTier{t.Models, t.Guests, t.MaxTokens, t.MaxInputChars}
+		tiers[name] = tsTier{t.Models, t.Guests, t.MaxTokens, t.MaxInputChars, weights[name]}
 		for _, alias := range t.Aliases {
 			aliases[alias] = name
 		}

@@ -60,11 +60,12 @@ func shared(c *contract.Contract) []byte {
 	constant(&b, "PRICES", "What usage costs, in whole micro-credits.", map[string]int{
 		"microPerCredit": c.Prices.Unit.MicroCreditsPerCredit, "microPer1kTokens": c.Prices.Tokens.MicroCreditsPer1K,
 	})
+	constant(&b, "ALLOWANCES", "How much callers and tenants may ask for; times in milliseconds, money in micro-credits.", allowancesOf(c))
 	constant(&b, "QUEUES", "Every queue, and how its messages are taken.", queuesOf(c))
 	constant(&b, "PRESSURE", "When work that can wait is turned away; times in seconds.", pressureOf(c.Pressure))
 	constant(&b, "FLOW", "What is promised of work behind the requests, in seconds.", flowOf(c.Flow))
 	constant(&b, "PROVIDERS", "Every provider of models; base, key and binding are names in the env.", c.Models.Providers)
-	constant(&b, "MODELS", "Which models answer, how long that may take, and when one is left alone.", modelsOf(c.Models))
+	constant(&b, "MODELS", "Which models answer, how long that may take, and when one is left alone.", modelsOf(c.Models, c.Limits.Weights))
 	constant(&b, "SKILLS", "What a model is told of each skill.", skillsOf(c.Models))
 	constant(&b, "PATHS", "Every public path and who answers it.", pathsOf(c))
 	constant(&b, "BINDINGS", "What each Worker is bound to.", bindingsOf(c))
@@ -304,4 +305,5 @@ var types = map[contract.BindingKind]string{
 	contract.BindAI: "Ai", contract.BindKV: "KVNamespace", contract.BindR2: "R2Bucket",
 	contract.BindSecret: "string", contract.BindService: "Fetcher", contract.BindVar: "string",
 	contract.BindQueue: "Queue", contract.BindHyperdrive: "Hyperdrive", contract.BindVersion: "WorkerVersionMetadata",
+	contract.BindObject: "DurableObjectNamespace",
 }

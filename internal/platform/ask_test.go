@@ -13,7 +13,7 @@ import (
 
 const microPerToken = 50 // 0.05 credits for 1,000 tokens
 
-// ask sends a question through the edge; the answer's body is the caller's to close. A key whose first answer is still being kept is asked again.
+// ask sends a question through the edge; the answer's body is the caller's to close. A key whose first answer is still being kept is asked again, and so is one that was asked too often.
 func (m *money) ask(ctx context.Context, with header, input string) (res *http.Response) {
 	m.t.Helper()
 	m.until("key that is free", func() bool {
@@ -27,10 +27,11 @@ func (m *money) ask(ctx context.Context, with header, input string) (res *http.R
 		if res, err = m.http.Do(req); err != nil {
 			m.t.Fatal(err)
 		}
-		if res.StatusCode == http.StatusConflict {
+		later := res.StatusCode == http.StatusConflict || res.StatusCode == http.StatusTooManyRequests
+		if later {
 			_ = res.Body.Close()
 		}
-		return res.StatusCode != http.StatusConflict
+		return !later
 	}, func() string { return input })
 	if res.StatusCode != http.StatusOK {
 		raw, _ := io.ReadAll(res.Body)

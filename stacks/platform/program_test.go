@@ -127,7 +127,7 @@ func TestTheContractBecomesResources(t *testing.T) {
 	if !slices.Equal(r.zones, []string{"cognomega.com"}) {
 		t.Errorf("zones looked up: %q", r.zones)
 	}
-	if len(r.of("WorkerScript")) != 9 {
+	if len(r.of("WorkerScript")) != 10 {
 		t.Errorf("scripts: %v", r.of("WorkerScript"))
 	}
 }

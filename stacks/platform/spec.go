@@ -87,13 +87,13 @@ func FromContract(c *contract.Contract, env string) (Spec, error) {
 		}
 	}
 	for name, w := range c.Workers {
-		bindings, err := bindings(w, e)
+		bindings, err := bindings(c, name, e)
 		if err != nil {
 			return Spec{}, fault.New(fault.Invalid, "worker %q: %w", name, err)
 		}
 		out := Worker{
 			Public: w.Public, CompatibilityDate: w.CompatibilityDate, CompatibilityFlags: w.CompatibilityFlags, Bindings: bindings,
-			Consumes: consumers(w), Crons: slices.Sorted(maps.Keys(w.Crons)),
+			Consumes: consumers(w), Crons: slices.Sorted(maps.Keys(w.Crons)), DurableObjects: objects(w),
 		}
 		if name == c.Auth.Signing.Worker {
 			out.Rotated = c.Auth.Signing.Names()
@@ -127,7 +127,16 @@ func consumers(w contract.Worker) []Consumer {
 	return list
 }
 
-func bindings(w contract.Worker, e contract.Env) ([]Binding, error) {
+func objects(w contract.Worker) []sdk.DurableObject {
+	list := make([]sdk.DurableObject, 0, len(w.Objects))
+	for _, class := range slices.Sorted(maps.Keys(w.Objects)) {
+		list = append(list, sdk.DurableObject{Class: class, SQLite: true})
+	}
+	return list
+}
+
+func bindings(c *contract.Contract, worker string, e contract.Env) ([]Binding, error) {
+	w := c.Workers[worker]
 	list := make([]Binding, 0, len(w.Bindings))
 	for _, name := range slices.Sorted(maps.Keys(w.Bindings)) {
 		b := w.Bindings[name]
@@ -144,6 +153,11 @@ func bindings(w contract.Worker, e contract.Env) ([]Binding, error) {
 			out.Ref = b.Hyperdrive
 		case contract.BindService:
 			out.Ref = b.Service
+		case contract.BindObject:
+			out.Kind, out.Class = "durable_object", b.Object
+			if owner, _ := c.ObjectOwner(b.Object); owner != worker {
+				out.Ref = owner
+			}
 		case contract.BindVersion:
 			out.Kind = "version_metadata"
 		case contract.BindVar:

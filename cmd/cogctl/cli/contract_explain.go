@@ -185,6 +185,9 @@ func bindingWords(c *contract.Contract, b contract.Binding) string {
 		return "queue " + c.Stores[b.Queue].Name
 	case contract.BindHyperdrive:
 		return "Hyperdrive " + c.Stores[b.Hyperdrive].Name
+	case contract.BindObject:
+		owner, _ := c.ObjectOwner(b.Object)
+		return "Durable Object class " + b.Object + " of " + owner
 	case contract.BindService:
 		return "Worker " + b.Service
 	case contract.BindVar:

@@ -71,6 +71,17 @@ type wrangler struct {
 	Queues     *wranglerQueues     `json:"queues,omitempty"`
 	Triggers   map[string][]string `json:"triggers,omitempty"`
 	Version    map[string]string   `json:"version_metadata,omitempty"`
+	Objects    *wranglerObjects    `json:"durable_objects,omitempty"`
+	Migrations []wranglerMigration `json:"migrations,omitempty"`
+}
+
+type wranglerObjects struct {
+	Bindings []map[string]string `json:"bindings"`
+}
+
+type wranglerMigration struct {
+	Tag        string   `json:"tag"`
+	NewClasses []string `json:"new_sqlite_classes"`
 }
 
 type wranglerQueues struct {
@@ -121,6 +132,9 @@ func exportWorker(ctx context.Context, d *Deps, c *contract.Contract, name strin
 		return nil, err
 	}
 	cfg.triggers(c, w)
+	if len(w.Objects) > 0 {
+		cfg.Migrations = []wranglerMigration{{Tag: "v1", NewClasses: sortedKeys(w.Objects)}}
+	}
 	return cfg.render(d.Env, secrets, o.live)
 }
 
@@ -167,6 +181,8 @@ func (cfg *wrangler) bind(c *contract.Contract, env contract.Env, w contract.Wor
 			cfg.Hyperdrive = append(cfg.Hyperdrive, map[string]string{"binding": name, "id": id})
 		case contract.BindQueue:
 			cfg.queues().Producers = append(cfg.queues().Producers, map[string]string{"binding": name, "queue": c.Stores[b.Queue].Name})
+		case contract.BindObject:
+			cfg.object(c, name, b.Object)
 		case contract.BindVersion:
 			cfg.Version = map[string]string{"binding": name}
 		case contract.BindR2:
@@ -184,6 +200,18 @@ func (cfg *wrangler) bind(c *contract.Contract, env contract.Env, w contract.Wor
 		}
 	}
 	return secrets, nil
+}
+
+// object binds a class; one of another Worker's names that Worker.
+func (cfg *wrangler) object(c *contract.Contract, name, class string) {
+	if cfg.Objects == nil {
+		cfg.Objects = &wranglerObjects{}
+	}
+	bound := map[string]string{"name": name, "class_name": class}
+	if owner, _ := c.ObjectOwner(class); owner != cfg.Name {
+		bound["script_name"] = owner
+	}
+	cfg.Objects.Bindings = append(cfg.Objects.Bindings, bound)
 }
 
 // exportedID is the id of a store that is bound by its id: the account's, or its name, which will do for `wrangler dev`.

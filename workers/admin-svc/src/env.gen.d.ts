@@ -13,6 +13,8 @@ export interface Env {
   /** Cleaned of what is old. */
   readonly KV_BILLING: KVNamespace;
   /** Asked for its environment. */
+  readonly LIMITER: Fetcher;
+  /** Asked for its environment. */
   readonly ORCHESTRATOR: Fetcher;
   /** Asked for its environment. */
   readonly RECONCILER: Fetcher;

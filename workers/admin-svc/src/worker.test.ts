@@ -43,6 +43,7 @@ describe("GET env-snapshot", () => {
       "billing-svc",
       "files-svc",
       "orchestrator-svc",
+      "rate-limiter-do",
       "reconciler",
       "usage-svc",
       "usage-writer",

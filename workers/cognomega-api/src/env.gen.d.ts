@@ -20,6 +20,8 @@ export interface Env {
   readonly KEYS: KVNamespace;
   /** Reads how far the writing of usage is behind. */
   readonly KV_BILLING: KVNamespace;
+  /** What callers may ask for, when an operator asks. */
+  readonly LIMITS: Fetcher;
   /** Everything that asks a model. */
   readonly ORCHESTRATOR: Fetcher;
   /** A pass over the copies in KV when an operator asks. */

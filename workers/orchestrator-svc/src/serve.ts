@@ -1,4 +1,5 @@
 import { MODELS } from "../../shared/src/contract.gen";
+import { type Admitted, admit } from "../../shared/src/limits/admission";
 import { creditsOf as creditsOfMicro, priceOf } from "../../shared/src/money/micro";
 import { Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
@@ -8,6 +9,7 @@ import { charge, payerOf, usageOf } from "./charge";
 import type { Env } from "./env.gen";
 import { type Once, once } from "./idempotency";
 import { breakers } from "./known";
+import { mostOf } from "./most";
 import { providersOf } from "./provider";
 import { type Answer, type Delta, estimate, type Relay, relayStream, relayWhole } from "./relay";
 
@@ -36,31 +38,48 @@ interface Served {
   /** Who pays; nobody for a guest. */
   readonly payer: string | undefined;
   readonly balance: Promise<string | null>;
+  /** What was taken of the caller's limits. */
+  readonly admitted: Admitted;
 }
 
 /** Answers a question once a key, whole or as a stream. */
 export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door: Door): Promise<Response> {
   const about = { requestId: call.requestId, now: Math.floor(Date.now() / 1000) };
   const payer = payerOf(call.caller);
-  const { name: _, pinned: __, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
+  const { name: _, pinned: __, weight: ___, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
   const use = await once(call, [new URL(call.request.url).pathname, { ...asked, tier }]);
-  const served = { call, asked, use, door, about, payer, balance: shownBalance(call.env.KV_BILLING, payer) };
+  const balance = shownBalance(call.env.KV_BILLING, payer);
+  let admitted: Admitted | undefined;
   try {
+    admitted = await admission(call, asked, use);
+    const served = { call, asked, use, door, about, payer, balance, admitted };
     if (use.kept !== undefined) {
       use.end(); // it was charged when it was given
       const again = stream ? replay(use.kept, door, about) : withFacts(door.whole(use.kept, about), use.kept, "HIT");
-      return withBalance(again, await served.balance);
+      return withAccount(again, await balance, admitted);
     }
     const relay = relayOf(call, asked);
     const response = stream ? await streamed(served, relay) : await whole(served, relay);
-    return withBalance(response, await served.balance);
+    return withAccount(response, await balance, admitted);
   } catch (error) {
     use.end();
+    if (admitted !== undefined) {
+      call.ctx.waitUntil(admitted.settle(0)); // no answer, no cost
+    }
     throw error;
   }
 }
 
-function withBalance(response: Response, balance: string | null): Response {
+/** An answer that is kept costs nothing again, but asking for it counts. */
+function admission({ env, caller, ctx }: Call<Env>, { question, tier }: Asked, { kept }: Once): Promise<Admitted> {
+  const micro = kept === undefined ? mostOf(question) : 0;
+  return admit(env.LIMITS, caller, { weight: tier.weight, micro, waitUntil: (promise) => ctx.waitUntil(promise) });
+}
+
+function withAccount(response: Response, balance: string | null, { headers }: Admitted): Response {
+  for (const [name, value] of Object.entries(headers)) {
+    response.headers.set(name, value);
+  }
   if (balance !== null) {
     response.headers.set("x-credits-balance", balance);
   }
@@ -107,12 +126,14 @@ async function keepAnswer(use: Once, answer: Answer): Promise<void> {
   }
 }
 
-async function bill({ call, asked, use, about, payer: account }: Served, answer: Answer): Promise<void> {
+async function bill({ call, asked, use, about, admitted, payer: account }: Served, answer: Answer): Promise<void> {
+  const settled = admitted.settle(priceOf(answer.tokensIn + answer.tokensOut));
   if (account !== undefined) {
     const route = new URL(call.request.url).pathname;
     const event = await usageOf({ account, route, skill: asked.skill, requestId: about.requestId, name: use.name }, answer, Date.now());
     await charge(call.env.USAGE, event);
   }
+  await settled;
 }
 
 const encoder = new TextEncoder();
@@ -164,7 +185,10 @@ async function streamed(served: Served, relay: Relay): Promise<Response> {
         if (!open) {
           return;
         }
-        settle(async () => use.end());
+        settle(async () => {
+          use.end();
+          await served.admitted.settle(0);
+        });
         const problem = error instanceof Problem ? error : new Problem(500, "internal_error", undefined, { cause: error });
         controller.enqueue(encoder.encode(door.broken(problem, about)));
       }

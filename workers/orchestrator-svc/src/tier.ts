@@ -13,6 +13,8 @@ export interface Tier {
   readonly guests: boolean;
   readonly maxTokens: number;
   readonly maxInputChars: number;
+  /** What a question takes of its caller's rate. */
+  readonly weight: number;
 }
 
 const tiers: Readonly<Record<string, Omit<Tier, "name">>> = MODELS.tiers;

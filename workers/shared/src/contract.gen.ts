@@ -12,7 +12,7 @@ export const LIMITS = {
 export const CORS = {
   "methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH",
   "allowHeaders": "Authorization, Content-Type, X-User-Email, X-Admin-Key, X-Admin-Token, X-Intelligence-Tier, X-AB-Variant, X-Client-Id, X-Client-TS, X-Project-Name, X-Project-Pages, X-Skills, X-Experiment, Idempotency-Key",
-  "exposeHeaders": "Content-Type, Content-Disposition, X-Request-Id, X-Credits-Used, X-Credits-Balance, X-Tokens-In, X-Tokens-Out, X-Provider, X-Model, X-Cache, Retry-After",
+  "exposeHeaders": "Content-Type, Content-Disposition, X-Request-Id, X-Credits-Used, X-Credits-Balance, X-Tokens-In, X-Tokens-Out, X-Provider, X-Model, X-Cache, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy",
   "vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
   "credentials": true,
   "maxAge": "86400"
@@ -217,6 +217,60 @@ export const PRICES = {
   "microPerCredit": 1000000
 } as const;
 
+/** How much callers and tenants may ask for; times in milliseconds, money in micro-credits. */
+export const ALLOWANCES = {
+  "guests": {
+    "micro": 1000000000,
+    "rate": {
+      "burst": 1000,
+      "count": 6000,
+      "periodMs": 60000
+    },
+    "whenDown": "refuse"
+  },
+  "keeping": {
+    "decideMs": 1000,
+    "holdMs": 300000,
+    "ledgerLagMs": 120000,
+    "reconcileMs": 300000,
+    "rememberMs": 600000
+  },
+  "roles": {
+    "guest": {
+      "micro": 2000000,
+      "rate": {
+        "burst": 30,
+        "count": 60,
+        "periodMs": 60000
+      },
+      "whenDown": "refuse"
+    },
+    "user": {
+      "micro": 200000000,
+      "rate": {
+        "burst": 100,
+        "count": 600,
+        "periodMs": 60000
+      },
+      "whenDown": "admit"
+    }
+  },
+  "tenant": {
+    "micro": 20000000000,
+    "rate": {
+      "burst": 2000,
+      "count": 60000,
+      "periodMs": 60000
+    },
+    "whenDown": "admit"
+  },
+  "weights": {
+    "advanced": 2,
+    "human": 1,
+    "super": 5
+  }
+} as const;
+
 /** Every queue, and how its messages are taken. */
 export const QUEUES = {
   "usage-balances": {
@@ -326,7 +380,8 @@ export const MODELS = {
       ],
       "guests": false,
       "maxTokens": 2048,
-      "maxInputChars": 96000
+      "maxInputChars": 96000,
+      "weight": 2
     },
     "human": {
       "models": [
@@ -345,7 +400,8 @@ export const MODELS = {
       ],
       "guests": true,
       "maxTokens": 1024,
-      "maxInputChars": 32000
+      "maxInputChars": 32000,
+      "weight": 1
     },
     "super": {
       "models": [
@@ -364,7 +420,8 @@ export const MODELS = {
       ],
       "guests": false,
       "maxTokens": 4096,
-      "maxInputChars": 200000
+      "maxInputChars": 200000,
+      "weight": 5
     }
   },
   "times": {
@@ -435,6 +492,35 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "sheds": []
+  },
+  "/api/admin/limits": {
+    "aliases": [],
+    "methods": [
+      "GET",
+      "PUT"
+    ],
+    "worker": "rate-limiter-do",
+    "binding": "LIMITS",
+    "auth": "admin",
+    "address": false,
+    "maxBody": 16384,
+    "streams": false,
+    "audited": "before",
+    "sheds": []
+  },
+  "/api/admin/limits/simulate": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "rate-limiter-do",
+    "binding": "LIMITS",
+    "auth": "admin",
+    "address": false,
+    "maxBody": 16384,
+    "streams": false,
+    "audited": "before",
     "sheds": []
   },
   "/api/admin/ping": {
@@ -844,6 +930,10 @@ export const BINDINGS = {
       "kind": "kv",
       "optional": false
     },
+    "LIMITER": {
+      "kind": "service",
+      "optional": false
+    },
     "ORCHESTRATOR": {
       "kind": "service",
       "optional": false
@@ -954,6 +1044,10 @@ export const BINDINGS = {
       "kind": "kv",
       "optional": false
     },
+    "LIMITS": {
+      "kind": "service",
+      "optional": false
+    },
     "ORCHESTRATOR": {
       "kind": "service",
       "optional": false
@@ -998,6 +1092,10 @@ export const BINDINGS = {
       "kind": "kv",
       "optional": false
     },
+    "LIMITS": {
+      "kind": "object",
+      "optional": false
+    },
     "OPENAI_API_KEY": {
       "kind": "secret",
       "optional": true
@@ -1008,6 +1106,16 @@ export const BINDINGS = {
     },
     "USAGE": {
       "kind": "queue",
+      "optional": false
+    }
+  },
+  "rate-limiter-do": {
+    "DB": {
+      "kind": "hyperdrive",
+      "optional": false
+    },
+    "LIMITS": {
+      "kind": "object",
       "optional": false
     }
   },
@@ -1067,6 +1175,7 @@ export const WORKER_NAMES = [
   "cognomega-api",
   "files-svc",
   "orchestrator-svc",
+  "rate-limiter-do",
   "reconciler",
   "usage-svc",
   "usage-writer"
@@ -1116,6 +1225,11 @@ export const ROUTES = {
     "POST /api/si/ask",
     "POST /api/v1/llm/complete",
     "POST /v1/chat/completions"
+  ],
+  "rate-limiter-do": [
+    "GET /api/admin/limits",
+    "PUT /api/admin/limits",
+    "POST /api/admin/limits/simulate"
   ],
   "reconciler": [
     "POST /api/admin/reconcile"

@@ -62,3 +62,8 @@ function drained(rate: Rate, kept: Meter | undefined, nowMs: number): Meter {
   const passed = Math.max(0, nowMs - kept.atMs);
   return { atMs: Math.max(kept.atMs, nowMs), owed: Math.max(0, owed - passed * rate.count), periodMs: rate.periodMs };
 }
+
+/** A meter to which a weight is given back that was taken for nothing. */
+export function returned(meter: Meter, weight: number): Meter {
+  return { ...meter, owed: Math.max(0, meter.owed - weight * meter.periodMs) };
+}

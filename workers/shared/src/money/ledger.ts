@@ -78,6 +78,19 @@ export class Ledger {
     return row?.balance ?? undefined;
   }
 
+  /** What an account was charged for uses of a time, in micro-credits: what it owes beyond its floor too. */
+  async usedBetween(account: string, fromMs: number, toMs: number): Promise<number> {
+    const [row] = await this.db.query<{ used: string }>(
+      `SELECT coalesce(sum(t.amount), 0)::text AS used FROM ledger.account a, LATERAL (
+         SELECT amount, kind, occurred_at FROM ledger.transfer WHERE debit_id = a.id
+         UNION ALL SELECT amount, kind, occurred_at FROM ledger.transfer WHERE owed_by = a.id) t
+       WHERE a.ref = $1 AND a.kind = 'customer' AND t.kind = 'usage'
+         AND t.occurred_at >= to_timestamp($2::text::float8 / 1000) AND t.occurred_at < to_timestamp($3::text::float8 / 1000)`,
+      [account, String(fromMs), String(toMs)],
+    );
+    return Number(row?.used ?? 0);
+  }
+
   /** Gives, takes or sets credits, once for each id. */
   async adjust({ id, account, set, delta, actor, reason }: Adjustment): Promise<Adjusted> {
     const [row] = await this.db.query<{ adjusted: Adjusted }>(

@@ -1,7 +1,6 @@
 declare namespace Cloudflare {
   interface Env {
     readonly KEYS: KVNamespace;
-    readonly LIMITER: DurableObjectNamespace<import("../limits/limiter").Limiter>;
     readonly TEST_ADMIN_API_KEY: string;
     readonly TEST_ISSUER: string;
     readonly TEST_JWKS: string;

@@ -1,0 +1,145 @@
+package contract
+
+import "slices"
+
+// ObjectClass is a Durable Object class that a Worker exports. It keeps its state in SQLite: the older storage is not offered to new classes.
+type ObjectClass struct {
+	Why string `json:"why"`
+}
+
+// ObjectOwner is the Worker that implements a Durable Object class.
+func (c *Contract) ObjectOwner(class string) (worker string, ok bool) {
+	for _, name := range sorted(c.Workers) {
+		if _, ok = c.Workers[name].Objects[class]; ok {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// CallerLimits is how much one caller and one tenant may ask of the models.
+type CallerLimits struct {
+	Roles   map[string]Allowance `json:"roles"`   // of each caller, by its role
+	Tenants Tenants              `json:"tenants"` // of all the callers of one tenant together
+	Weights map[string]int       `json:"weights"` // what a request of a tier takes of a rate
+	Keeping Keeping              `json:"keeping"`
+}
+
+// Allowance is a rate, and what may be spent in a day of UTC.
+type Allowance struct {
+	Why        string   `json:"why"`
+	Rate       Rate     `json:"rate"`
+	CreditsDay int      `json:"credits_a_day"`
+	WhenDown   WhenDown `json:"when_down"`
+}
+
+// Rate is a number of weights in a period, and how many of them may come at once.
+type Rate struct {
+	Count   int `json:"count"`
+	PeriodS int `json:"period_s"`
+	Burst   int `json:"burst"`
+}
+
+// WhenDown says what becomes of a request that nobody could decide about.
+type WhenDown string
+
+// What becomes of it.
+const (
+	DownAdmit  WhenDown = "admit"  // the ledger charges it all the same
+	DownRefuse WhenDown = "refuse" // nobody would pay for it
+)
+
+// Tenants are the allowances of callers together.
+type Tenants struct {
+	Guests Allowance `json:"guests"` // all guests are one tenant: a new guest costs its maker nothing
+	Each   Allowance `json:"each"`   // of every tenant that tokens name
+}
+
+// Keeping bounds what a limiter keeps, and how long it may take.
+type Keeping struct {
+	Why        string `json:"why"`
+	HoldS      int    `json:"hold_s"`       // what a call may cost is held so long without hearing of it again
+	RememberS  int    `json:"remember_s"`   // how long a settled call is known, so that saying it again changes nothing
+	DecideMS   int    `json:"decide_ms"`    // after which the limiter counts as down
+	ReconcileS int    `json:"reconcile_s"`  // between two looks at the ledger, of an account that spends
+	LedgerLagS int    `json:"ledger_lag_s"` // after which what was settled counts as in the ledger; below remember_s
+}
+
+func checkObjects(c *Contract, rep *report) {
+	const file = "workers.json"
+	owner := map[string]string{}
+	for _, name := range sorted(c.Workers) {
+		for _, class := range sorted(c.Workers[name].Objects) {
+			at := join(join(name, "objects"), class)
+			if first, taken := owner[class]; taken {
+				rep.addf(file, at, "is a class of %s already: a binding could not tell them apart", first)
+			}
+			owner[class] = name
+			if !className.MatchString(class) {
+				rep.addf(file, at, "is no class name")
+			}
+		}
+	}
+}
+
+func checkLimits(c *Contract, rep *report) {
+	const file = "limits.json"
+	l := c.Limits
+	for _, role := range sorted(c.Auth.Roles) {
+		if _, ok := l.Roles[role]; !ok {
+			rep.addf(file, "roles", "has nothing for role %q: it would have no limit", role)
+		}
+	}
+	for _, role := range sorted(l.Roles) {
+		if _, ok := c.Auth.Roles[role]; !ok {
+			rep.addf(file, join("roles", role), "is no role of auth.json")
+		}
+		checkAllowance(rep, join("roles", role), l.Roles[role])
+	}
+	checkAllowance(rep, "tenants.guests", l.Tenants.Guests)
+	checkAllowance(rep, "tenants.each", l.Tenants.Each)
+	for _, tier := range sorted(c.Models.Tiers) {
+		if l.Weights[tier] == 0 {
+			rep.addf(file, "weights", "has nothing for tier %q", tier)
+		}
+	}
+	for _, tier := range sorted(l.Weights) {
+		if _, ok := c.Models.Tiers[tier]; !ok {
+			rep.addf(file, join("weights", tier), "is no tier of models.json")
+		}
+		for _, role := range sorted(l.Roles) {
+			if l.Weights[tier] > l.Roles[role].Rate.Burst {
+				rep.addf(file, join("weights", tier), "is over the burst of role %q: it would never be admitted", role)
+			}
+		}
+	}
+	checkKeeping(c, rep)
+}
+
+func checkAllowance(rep *report, at string, a Allowance) {
+	const file = "limits.json"
+	if a.Rate.Count == 0 || a.Rate.PeriodS == 0 || a.Rate.Burst == 0 || a.CreditsDay == 0 {
+		rep.addf(file, at, "has a 0: nothing would ever be admitted")
+	}
+	if !slices.Contains([]WhenDown{DownAdmit, DownRefuse}, a.WhenDown) {
+		rep.addf(file, join(at, "when_down"), "is %q, want %s or %s", a.WhenDown, DownAdmit, DownRefuse)
+	}
+}
+
+func checkKeeping(c *Contract, rep *report) {
+	const file = "limits.json"
+	k := c.Limits.Keeping
+	for _, rule := range []struct {
+		broken    bool
+		path, msg string
+	}{
+		{k.HoldS*1000 < c.Models.Times.OverallMS, "keeping.hold_s", "is below times.overall_ms of models.json: a call that is still going on would be given up"},
+		{k.RememberS <= k.LedgerLagS || k.LedgerLagS == 0, "keeping.ledger_lag_s", "wants to be above 0 and below keeping.remember_s"},
+		{k.DecideMS == 0 || k.DecideMS >= c.HTTP.Limits.ServiceTimeoutMS, "keeping.decide_ms", "wants to be above 0 and below limits.service_timeout_ms of http.json"},
+		{k.ReconcileS == 0, "keeping.reconcile_s", "is 0: it would do nothing else"},
+	} {
+		if rule.broken {
+			rep.addf(file, rule.path, "%s", rule.msg)
+		}
+	}
+}

@@ -1,0 +1,20 @@
+import { priceOf } from "../../shared/src/money/micro";
+import type { Question } from "./wire";
+
+/** What a message costs beside its text: its role and the marks around it. */
+const marks = 16;
+
+/**
+ * The most that a question may cost, in micro-credits: a token is a byte at least, and the answer is as long as it may be. A model that
+ * goes on where another broke off reads what that one wrote, but that is not charged again.
+ */
+export function mostOf({ messages, maxTokens }: Question): number {
+  const bytes = messages.reduce((sum, { content }) => sum + bytesOf(content) + marks, 0);
+  return priceOf(bytes + maxTokens);
+}
+
+/** A character outside of ASCII is three bytes at most for each unit that length counts. */
+function bytesOf(text: string): number {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what is looked for.
+  return /^[\u0000-\u007f]*$/.test(text) ? text.length : new TextEncoder().encode(text).byteLength;
+}

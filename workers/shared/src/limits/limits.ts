@@ -1,0 +1,79 @@
+import { ALLOWANCES } from "../contract.gen";
+import type { Budget } from "./budget";
+import type { Rate } from "./rate";
+
+/** A rate, and what may be spent in a day. */
+export interface Allowance {
+  readonly rate: Rate;
+  /** Micro-credits a day. */
+  readonly micro: number;
+}
+
+/** An allowance of one caller or tenant alone, in the place of the contract's; what it leaves out is the contract's. */
+export interface Own {
+  readonly rate?: Rate;
+  readonly micro?: number;
+  /** After which the contract's counts again. */
+  readonly untilMs?: number;
+  /** Who set it, and why. */
+  readonly actor: string;
+  readonly reason: string;
+}
+
+/** What a call asks for: `micro` is the most that it may cost, 0 where it costs nothing. */
+export interface Wanted {
+  readonly id: string;
+  readonly weight: number;
+  readonly micro: number;
+  /** The account of the ledger that pays, if any: what it has spent today counts though this object has not seen it. */
+  readonly account?: string;
+}
+
+export interface Admission {
+  readonly outcome: "admitted" | "rate" | "budget";
+  /** The rate that counted. */
+  readonly rate: Rate;
+  readonly remaining: number;
+  readonly resetMs: number;
+  /** Until the same would be admitted, if nobody else comes; undefined when it never will be. */
+  readonly retryMs?: number;
+  /** What may still be reserved. */
+  readonly micro: number;
+}
+
+export interface Standing {
+  readonly allowance: Allowance;
+  readonly own: Own | null;
+  readonly remaining: number;
+  readonly resetMs: number;
+  readonly spent: number;
+  readonly held: number;
+  readonly holds: number;
+  readonly left: number;
+  readonly dayEndsMs: number;
+}
+
+/** A limiter as those see it who ask it. */
+export interface Limits {
+  admit(allowance: Allowance, wanted: Wanted): Promise<Admission>;
+  settle(allowance: Allowance, id: string, micro: number): Promise<{ readonly micro: number; readonly excess: number }>;
+  cancel(allowance: Allowance, id: string, weight: number): Promise<void>;
+  show(allowance: Allowance): Promise<Standing>;
+  set(own: Own | null): Promise<void>;
+}
+
+export const dayMs = 86_400_000;
+
+const { holdMs, rememberMs } = ALLOWANCES.keeping;
+
+/** The budget of a day that begins at midnight, UTC. */
+export function budgetOf({ micro }: Allowance): Budget {
+  return { micro, windowMs: dayMs, holdMs, rememberMs };
+}
+
+/** What counts now of an allowance and an own one. */
+export function effective(allowance: Allowance, own: Own | null, nowMs: number): Allowance {
+  return own === null || (own.untilMs !== undefined && own.untilMs <= nowMs)
+    ? allowance
+    : { rate: own.rate ?? allowance.rate, micro: own.micro ?? allowance.micro };
+}

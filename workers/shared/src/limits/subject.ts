@@ -1,0 +1,48 @@
+import type { Caller } from "../caller";
+import { ALLOWANCES } from "../contract.gen";
+import { isAccount } from "../money/account";
+import { Problem } from "../problem";
+import type { Allowance } from "./limits";
+
+/** One whose limits count: a caller, or all of a tenant together. */
+export interface Subject {
+  /** The name of its object. */
+  readonly name: string;
+  readonly allowance: Allowance & { readonly whenDown: "admit" | "refuse" };
+  /** The account of the ledger that pays for it. */
+  readonly account?: string;
+}
+
+/** All guests are one tenant; no token names it, for a tenant's name has no brackets there. */
+const guests: Subject = { name: "guests", allowance: ALLOWANCES.guests };
+
+export function callerSubject(id: string): Subject {
+  const guest = id.startsWith("guest:");
+  return {
+    name: `caller:${id}`,
+    allowance: guest ? ALLOWANCES.roles.guest : ALLOWANCES.roles.user,
+    ...(guest || !isAccount(id) ? {} : { account: id }),
+  };
+}
+
+export function tenantSubject(tenant: string): Subject {
+  return tenant === guests.name ? guests : { name: `tenant:${tenant}`, allowance: ALLOWANCES.tenant };
+}
+
+/**
+ * Whose limits a call falls under, the caller's own first. Nobody without an identity is admitted; the admin key alone acts for no caller,
+ * and has no limit.
+ */
+export function subjectsOf({ id, role, tenant, admin }: Caller): readonly Subject[] {
+  if (admin) {
+    return [];
+  }
+  if (id === null) {
+    throw new Problem(401, "token_required", undefined, { headers: { "www-authenticate": "Bearer" } });
+  }
+  const own = role === "guest" ? { name: `caller:${id}`, allowance: ALLOWANCES.roles.guest } : callerSubject(id);
+  if (role === "guest") {
+    return [own, guests];
+  }
+  return tenant === null ? [own] : [own, { name: `tenant:${tenant}`, allowance: ALLOWANCES.tenant }];
+}
