@@ -32,7 +32,7 @@ export function compare(name: string, balance: Balance, text: string | null, now
   if (text === null) {
     return found(
       "missing",
-      `the ledger changed the account ${age} (version ${balance.version}) and KV has no entry: it was deleted, or its write failed`,
+      `the ledger changed the account ${age} (version ${balance.version}) and KV has no entry: it was deleted, its write failed, or it is not seen here yet`,
     );
   }
   if (copy === undefined) {
@@ -41,7 +41,7 @@ export function compare(name: string, balance: Balance, text: string | null, now
   if (copy.version < balance.version) {
     return found(
       "old",
-      `KV has version ${copy.version} of ${copy.as_of}, the ledger has ${balance.version} since ${age}: the write failed, or an older one came after it`,
+      `KV has version ${copy.version} of ${copy.as_of}, the ledger has ${balance.version} since ${age}: the write failed, an older one came after it, or it is not seen here yet`,
     );
   }
   if (copy.version > balance.version) {
