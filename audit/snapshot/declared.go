@@ -12,7 +12,7 @@ import (
 
 // What every deployment of the platform does, beyond what the contract says.
 const (
-	firstTag       = "v1"   // of the migration that makes a script's first Durable Object classes
+	firstTag       = "v1"    // of the migration that makes a script's first Durable Object classes
 	discardAddress = "100::" // nothing answers there: without its Worker the hostname serves nothing
 	automaticTTL   = 1
 	daySeconds     = 24 * 60 * 60
