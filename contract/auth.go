@@ -16,6 +16,15 @@ type Auth struct {
 	Turnstile  Turnstile       `json:"turnstile"`
 	Admin      Admin           `json:"admin"`
 	Roles      map[string]Role `json:"roles"`
+
+	SignedURLs SignedURLs `json:"signed_urls"`
+}
+
+// SignedURLs bounds how long a URL that needs no token is good for.
+type SignedURLs struct {
+	Why          string `json:"why"`
+	DefaultLifeS int    `json:"default_life_s"`
+	MaxLifeS     int    `json:"max_life_s"`
 }
 
 // Token says what a token of ours looks like.

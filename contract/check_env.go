@@ -29,6 +29,7 @@ func checkAuth(c *Contract, rep *report) {
 		{j.UnknownKidRefetchS == 0, "jwks.unknown_kid_refetch_s", "is 0: forged key ids could make the gateway read KV without end"},
 		{j.KVVisibilityMinS > j.KVVisibilityMaxS, "jwks.kv_visibility_min_s", "is over jwks.kv_visibility_max_s"},
 		{j.MaxKeys < 2, "jwks.max_keys", "is under 2: a rotation publishes two"},
+		{c.Auth.SignedURLs.DefaultLifeS < 1 || c.Auth.SignedURLs.DefaultLifeS > c.Auth.SignedURLs.MaxLifeS, "signed_urls.default_life_s", "is not 1 to max_life_s"},
 		{c.Auth.Verified.MaxEntries == 0, "verified.max_entries", "is 0: every request would verify its token anew"},
 		{c.Auth.Refresh.LifeS <= t.LifeS, "refresh.life_s", "is not over token.life_s: a refresh token would end before what it renews"},
 		{!refreshPrefix.MatchString(c.Auth.Refresh.Prefix), "refresh.prefix", "is no prefix: lower-case letters and _ with a _ at the end"},

@@ -47,6 +47,7 @@ const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 20
 const kid = "test-k1";
 const secrets: Record<string, string> = {
   ADMIN_API_KEY: "test-admin-key",
+  FILES_SIGNING_KEY: "test-files-key",
   GROQ_API_KEY: "test-groq-key",
   KID: kid,
   OPENAI_API_KEY: "test-openai-key",

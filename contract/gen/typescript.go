@@ -113,6 +113,8 @@ func authOf(a contract.Auth) any {
 		MaxRevoked        int      `json:"maxRevoked"`
 		TurnstileAction   string   `json:"turnstileAction"`
 		TurnstileTimeout  int      `json:"turnstileTimeoutMs"`
+
+		SignedURLs map[string]int `json:"signedUrls"`
 	}{
 		a.Token.Alg, a.Token.MinModulusBits, a.Token.LifeS, a.Token.ClockSkewS, a.Token.Cookie, a.Token.MaxBytes,
 		a.JWKS.MaxAgeS, a.JWKS.GatewayCacheS, a.JWKS.UnknownKidRefetchS, a.JWKS.MaxKeys, a.Verified.MaxEntries,
@@ -120,6 +122,7 @@ func authOf(a contract.Auth) any {
 		a.Signing.Pointer, slotsOf(a.Signing),
 		a.Refresh.LifeS, a.Refresh.Prefix, a.Revocation.UsualS, a.Revocation.BoundS, a.Revocation.MaxEntries,
 		a.Turnstile.Action, a.Turnstile.TimeoutMS,
+		map[string]int{"defaultLifeS": a.SignedURLs.DefaultLifeS, "maxLifeS": a.SignedURLs.MaxLifeS},
 	}
 }
 

@@ -22,6 +22,7 @@ const (
 	secretAdminKey   = "ADMIN_API_KEY"
 	secretGroqKey    = "GROQ_API_KEY" // the doubles of this machine take any key, and the platform passes over a provider without one
 	secretOpenAIKey  = "OPENAI_API_KEY"
+	secretFilesKey   = "FILES_SIGNING_KEY"
 )
 
 // LocalSecrets is the owner-only file of the local environment's secrets, by the names of their bindings.
@@ -36,7 +37,7 @@ func EnsureLocalSecrets(l Layout) (LocalSecrets, error) {
 		return nil, err
 	}
 	changed := false
-	for _, name := range []string{secretAdminKey, secretGroqKey, secretOpenAIKey} {
+	for _, name := range []string{secretAdminKey, secretGroqKey, secretOpenAIKey, secretFilesKey} {
 		if secrets[name] == "" {
 			secrets[name], changed = randomText(32), true
 		}

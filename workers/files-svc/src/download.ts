@@ -8,7 +8,11 @@ import { anyType } from "./sniff";
 
 /** Gives a file back, or the part of it that is asked for, as it comes from the bucket. */
 export async function download({ request, env, params, caller }: Call<Env>): Promise<Response> {
-  const found = await findOwn(env.R2_UPLOADS, ownerOf(caller), params.key as string);
+  return serve(env.R2_UPLOADS, request, await findOwn(env.R2_UPLOADS, ownerOf(caller), params.key as string));
+}
+
+/** Answers a read of a file that the caller may read. */
+export async function serve(bucket: R2Bucket, request: Request, found: R2Object): Promise<Response> {
   const asked = { headers: request.headers, etag: found.httpEtag, size: found.size, uploaded: found.uploaded.getTime() };
   const verdict = decideRead(asked);
   if (verdict.status === 412) {
@@ -21,7 +25,7 @@ export async function download({ request, env, params, caller }: Call<Env>): Pro
   if (verdict.status === 304 || request.method === "HEAD") {
     return new Response(null, { status: verdict.status, headers });
   }
-  return new Response(await bytesOf(env.R2_UPLOADS, found, verdict), { status: verdict.status, headers });
+  return new Response(await bytesOf(bucket, found, verdict), { status: verdict.status, headers });
 }
 
 /** A file that was deleted or replaced since it was found is not mixed with the one that was found. */

@@ -2,6 +2,10 @@
 
 /** What this Worker is bound to. */
 export interface Env {
+  /** Signs URLs that expire; without it none are made. */
+  readonly FILES_SIGNING_KEY?: string;
+  /** The key before it, believed until the last URL that it signed has expired. */
+  readonly FILES_SIGNING_KEY_BEFORE?: string;
   /** The files, and the index of each account's own. */
   readonly R2_UPLOADS: R2Bucket;
 }

@@ -95,7 +95,7 @@ class FormUpload {
     const { env, caller, request } = this.call;
     const id = uuidv7(Date.now());
     const entry: Entry = { id, key: spellKey(this.owner, id, name), name, size: this.most, content_type };
-    await reserve(env.R2_UPLOADS, this.owner, caller, entry);
+    await reserve(env.R2_UPLOADS, this.owner, caller.role, entry);
     this.file = { entry, sink: new Sink(env.R2_UPLOADS, entry.key, optionsOf(this.owner, entry, new URL(request.url).pathname)) };
   }
 

@@ -30,7 +30,7 @@ function spellByte(byte: number): string {
   return /[a-z0-9@._+-]/.test(c) ? c : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
 }
 
-const fileKey = /^uploads\/\d{4}\/\d\d\/\d\d\/([^/]+)\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})-[^/]+$/;
+const fileKey = /^uploads\/\d{4}\/\d\d\/\d\d\/([^/]+)\/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})-([^/]+)$/;
 
 /** The key of a new file. Its id says when it came, and so the key of a file leads to its entry in the index. */
 export function spellKey(owner: Owner, id: string, name: string): string {
@@ -51,6 +51,16 @@ export function indexPrefix(owner: Owner): string {
 export function ownId(owner: Owner, fileKeyGiven: string): string | undefined {
   const [, safe, id] = fileKey.exec(fileKeyGiven) ?? [];
   return safe === owner.safe ? id : undefined;
+}
+
+/** Reads a key of our own spelling back; undefined for any other. */
+export function readKey(given: string): { owner: Owner; id: string; name: string } | undefined {
+  const [, safe, id, name] = fileKey.exec(given) ?? [];
+  if (safe === undefined || id === undefined || name === undefined) {
+    return undefined;
+  }
+  const owner = { id: decodeURIComponent(safe.replace(/[^=]/g, (c) => encodeURIComponent(c)).replaceAll("=", "%")), safe };
+  return { owner, id, name };
 }
 
 /** Milliseconds are the first 48 bits of an id that orders by time. */

@@ -1,4 +1,4 @@
-import type { Caller } from "../../shared/src/caller";
+import type { Role } from "../../shared/src/caller";
 import { QUOTAS } from "../../shared/src/contract.gen";
 import { Problem } from "../../shared/src/problem";
 import { endOpen, expired, listOpen } from "./open";
@@ -25,15 +25,15 @@ const pendingMs = 3_600_000;
  * Takes room for a file before any of it is stored. Each entry is written before the sum is taken, and R2 shows a write to every list
  * after it: of two uploads at once at least the later sees both, so the quota is never passed.
  */
-export async function reserve(bucket: R2Bucket, owner: Owner, caller: Caller, entry: Entry): Promise<void> {
+export async function reserve(bucket: R2Bucket, owner: Owner, role: Role | null, entry: Entry): Promise<void> {
   await write(bucket, owner, entry, "pending");
-  await holdWithin(bucket, owner, caller, () => release(bucket, owner, entry.id));
+  await holdWithin(bucket, owner, role, () => release(bucket, owner, entry.id));
 }
 
 /** Holds an account that has just taken room within its quota, or gives the room back. */
-export async function holdWithin(bucket: R2Bucket, owner: Owner, caller: Caller, giveBack: () => Promise<void>): Promise<void> {
+export async function holdWithin(bucket: R2Bucket, owner: Owner, role: Role | null, giveBack: () => Promise<void>): Promise<void> {
   try {
-    const quota = quotaOf(caller);
+    const quota = quotaOf(role);
     const used = await usedBytes(bucket, owner, Date.now());
     if (used > quota) {
       throw new Problem(413, "quota_exceeded", `With this file the account would keep ${used} bytes, of ${quota}: delete files first.`);
@@ -54,8 +54,8 @@ export function release(bucket: R2Bucket, owner: Owner, id: string): Promise<voi
 }
 
 /** The admin key alone has no role: it acts for a user. */
-function quotaOf(caller: Caller): number {
-  return QUOTAS.uploads[caller.role ?? "user"];
+function quotaOf(role: Role | null): number {
+  return QUOTAS.uploads[role ?? "user"];
 }
 
 async function write(bucket: R2Bucket, owner: Owner, entry: Entry, state: "pending" | "stored"): Promise<void> {

@@ -59,7 +59,7 @@ async function begin({ env, caller, request }: Call<Env>, owner: Owner, id: stri
     await at.abort(bucket, open);
     return wanted(await at.findOpen(bucket, owner, id)); // the one that was first
   }
-  await holdWithin(bucket, owner, caller, () => at.endOpen(bucket, owner, open));
+  await holdWithin(bucket, owner, caller.role, () => at.endOpen(bucket, owner, open));
   return open;
 }
 

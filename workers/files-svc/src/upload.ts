@@ -59,6 +59,6 @@ async function take(call: Call<Env>): Promise<Stored> {
   refuseOtherType(content_type, head);
   const id = uuidv7(Date.now());
   const entry: Entry = { id, key: spellKey(owner, id, name), name, size, content_type };
-  await reserve(env.R2_UPLOADS, owner, caller, entry);
+  await reserve(env.R2_UPLOADS, owner, caller.role, entry);
   return store(env.R2_UPLOADS, owner, entry, { head, body, size }, optionsOf(owner, entry, url.pathname));
 }

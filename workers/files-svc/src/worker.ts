@@ -3,6 +3,7 @@ import { download } from "./download";
 import type { Env } from "./env.gen";
 import { listFiles, removeFile } from "./own";
 import { abortUpload, completeUpload, createUpload, listUploads, putPart, showUpload } from "./resumable";
+import { signedDownload, signedUpload, signUrl } from "./signed";
 import { upload, uploadForm } from "./upload";
 
 export default createWorker<"files-svc", Env>("files-svc", {
@@ -11,6 +12,9 @@ export default createWorker<"files-svc", Env>("files-svc", {
   "GET /api/files/:key": download,
   "DELETE /api/files/:key": removeFile,
   "POST /api/upload/direct": upload,
+  "POST /api/signed": signUrl,
+  "GET /api/signed/:key": signedDownload,
+  "PUT /api/signed/:key": signedUpload,
   "GET /api/uploads": listUploads,
   "POST /api/uploads": createUpload,
   "GET /api/uploads/:id": showUpload,

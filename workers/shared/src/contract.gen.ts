@@ -89,7 +89,11 @@ export const AUTH = {
   "revokedBound": 420,
   "maxRevoked": 20000,
   "turnstileAction": "guest",
-  "turnstileTimeoutMs": 5000
+  "turnstileTimeoutMs": 5000,
+  "signedUrls": {
+    "defaultLifeS": 900,
+    "maxLifeS": 86400
+  }
 } as const;
 
 /** How stored keys are spelt. */
@@ -698,6 +702,33 @@ export const PATHS = {
     "audited": "",
     "sheds": []
   },
+  "/api/signed": {
+    "aliases": [],
+    "methods": [
+      "POST"
+    ],
+    "worker": "files-svc",
+    "binding": "FILES",
+    "auth": "token",
+    "address": false,
+    "maxBody": 16384,
+    "streams": false,
+    "sheds": []
+  },
+  "/api/signed/:key": {
+    "aliases": [],
+    "methods": [
+      "GET",
+      "PUT"
+    ],
+    "worker": "files-svc",
+    "binding": "FILES",
+    "auth": "none",
+    "address": false,
+    "maxBody": 104857600,
+    "streams": true,
+    "sheds": []
+  },
   "/api/upload/direct": {
     "aliases": [],
     "methods": [
@@ -1062,6 +1093,14 @@ export const BINDINGS = {
     }
   },
   "files-svc": {
+    "FILES_SIGNING_KEY": {
+      "kind": "secret",
+      "optional": true
+    },
+    "FILES_SIGNING_KEY_BEFORE": {
+      "kind": "secret",
+      "optional": true
+    },
     "R2_UPLOADS": {
       "kind": "r2",
       "optional": false
@@ -1208,6 +1247,9 @@ export const ROUTES = {
     "POST /api/files",
     "GET /api/files/:key",
     "DELETE /api/files/:key",
+    "POST /api/signed",
+    "GET /api/signed/:key",
+    "PUT /api/signed/:key",
     "POST /api/upload/direct",
     "GET /api/uploads",
     "POST /api/uploads",
