@@ -112,6 +112,7 @@ func (l *lived) arguments(u use) []string {
 		"$KID":     func() string { return l.kid() },
 		"$ACCOUNT": func() string { return l.account() },
 		"$QUEUE":   func() string { return l.queue() },
+		"$FILE":    func() string { return l.uploaded() },
 	}
 	args := strings.Fields(u.args)
 	for i, arg := range args {
@@ -122,6 +123,20 @@ func (l *lived) arguments(u use) []string {
 		}
 	}
 	return append(args, "--dir", l.local, "--output", "json")
+}
+
+// uploaded is the key of ada's newest file.
+func (l *lived) uploaded() string {
+	l.t.Helper()
+	tm, out, errs := term.Test(term.Fake{})
+	d := cli.NewDeps("test")
+	d.Term, d.WorkDir, d.Getenv = tm, l.root, l.getenv
+	cli.Run(l.t.Context(), d, []string{"files", "list", "ada@example.com", "--dir", l.local, "--output", "json"})
+	var list struct{ Files []struct{ Key string } }
+	if err := json.Unmarshal(out.Bytes(), &list); err != nil || len(list.Files) == 0 {
+		l.t.Fatalf("no file of ada's: %v %s", err, errs)
+	}
+	return list.Files[0].Key
 }
 
 func (l *lived) use(u use) {

@@ -21,8 +21,8 @@ type use struct {
 }
 
 // uses has every command, but for those of documentless, and every command that writes once more with --dry-run. $DIR is a folder
-// of the test; $PROOF, $KEY, $KID, $ADMIN and $ACCOUNT are a proof, a public key, a published signing key's id, the admin key's
-// file, an account of the ledger, and a queue.
+// of the test; $PROOF, $KEY, $KID, $ADMIN $ACCOUNT, $QUEUE and $FILE are a proof, a public key, a published signing key's id, the admin
+// key's file, an account of the ledger, a queue, and the key of ada's newest file.
 var uses = []use{
 	{args: "version"}, {args: "schema"}, {args: "local start"}, {args: "local status"},
 	{args: "doctor"}, {args: "up --dry-run"}, {args: "up"}, {args: "up --dry-run"}, {args: "up"}, {args: "preview --refresh"}, {args: "status"}, {args: "doctor"}, {args: "local logs cognomega-api"},
@@ -43,6 +43,11 @@ var uses = []use{
 	{args: "token introspect --admin-key-file $ADMIN"}, {args: "token revoke --dry-run --admin-key-file $ADMIN"}, {args: "token revoke --reason test --admin-key-file $ADMIN"},
 	{args: "db up --dry-run"}, {args: "db up"}, {args: "db status"}, {args: "db verify"}, {args: "db psql-url"}, {args: "db down --dry-run"},
 	{args: "credits show nobody@example.com", exit: fault.ExitAPI, says: "nobody@example.com"}, {args: "credits show $ACCOUNT"}, {args: "credits statement $ACCOUNT"},
+	{args: "files put ada@example.com $DIR/before.json --dry-run"}, {args: "files put ada@example.com $DIR/before.json"}, {args: "files list ada@example.com"},
+	{args: "files get ada@example.com $FILE --to $DIR/fetched.json --dry-run"}, {args: "files get ada@example.com $FILE --to $DIR/fetched.json"},
+	{args: "files sign ada@example.com $FILE --dry-run"}, {args: "files sign ada@example.com $FILE"}, {args: "files sign ada@example.com a.png --upload --content-type image/png"},
+	{args: "files get bob@example.com $FILE", exit: fault.ExitAPI, says: "403"},
+	{args: "files rm ada@example.com $FILE --dry-run"}, {args: "files rm ada@example.com $FILE --yes"},
 	{args: "ledger verify"}, {args: "ledger export --to $DIR/ledger.jsonl --dry-run"}, {args: "ledger export --to $DIR/ledger.jsonl"}, {args: "ledger verify --file $DIR/ledger.jsonl"},
 	{args: "local faults list"}, {args: "local faults set groq --429 50% --dry-run"}, {args: "local faults set groq --429 50%"}, {args: "local faults clear --dry-run"}, {args: "local faults clear"},
 	{args: "providers status"}, {args: "providers trip groq --for 1m --reason test --dry-run"}, {args: "providers trip groq --for 1m --reason test"}, {args: "providers reset --reason test --dry-run"}, {args: "providers reset groq --reason test"},

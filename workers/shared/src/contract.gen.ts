@@ -713,6 +713,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
+    "audited": "",
     "sheds": []
   },
   "/api/signed/:key": {
@@ -727,6 +728,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 104857600,
     "streams": true,
+    "audited": "",
     "sheds": []
   },
   "/api/upload/direct": {
