@@ -31,6 +31,7 @@ var rules = []rule{
 	{"contract/gen", []string{"contract", "internal/fault"}},
 	{"contract/...", []string{"internal/fault"}},
 	{"internal/fault", nil},
+	{"internal/browsertest", nil},
 	{"migrations/...", nil},
 	{"policies/...", nil},
 	{"internal/term/...", []string{"internal/fault"}},

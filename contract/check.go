@@ -10,7 +10,7 @@ import (
 // check holds the files against each other. Every rule reports all it finds.
 func check(c *Contract, rep *report) {
 	for _, rule := range []func(*Contract, *report){
-		checkWorkers, checkBindings, checkConsumers, checkCrons, checkGateway, checkStores, checkKeys, checkCORS, checkPaths, checkReach,
+		checkWorkers, checkBindings, checkConsumers, checkCrons, checkGateway, checkStores, checkKeys, checkCORS, checkPaths, checkServices, checkReach,
 		checkAuth, checkSLO, checkUptime, checkFlow, checkPressure, checkPrices, checkEnvs, checkOrigins, checkModels, checkGates,
 		checkObjects, checkLimits,
 	} {

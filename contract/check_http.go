@@ -123,6 +123,26 @@ func checkPath(c *Contract, rep *report, at string, p Path) {
 	}
 }
 
+// checkServices sees that every Worker behind the gateway has its time, and none has more than any may.
+func checkServices(c *Contract, rep *report) {
+	const file = "http.json"
+	for _, path := range sorted(c.HTTP.Paths) {
+		worker := c.HTTP.Paths[path].Worker
+		if _, ok := c.HTTP.Services[worker]; !ok && worker != c.Gateway() {
+			rep.addf(file, "services", "has no %s, which answers %s", worker, path)
+		}
+	}
+	for _, name := range sorted(c.HTTP.Services) {
+		at := join(join("services", name), "timeout_ms")
+		if _, ok := c.Workers[name]; !ok || name == c.Gateway() {
+			rep.addf(file, join("services", name), "is no Worker behind the gateway")
+		}
+		if t := c.HTTP.Services[name].TimeoutMS; t <= 0 || t > c.HTTP.Limits.ServiceTimeoutMS {
+			rep.addf(file, at, "is %d, want 1 to limits.service_timeout_ms", t)
+		}
+	}
+}
+
 // checkReach sees that the gateway can reach the Worker of every path.
 func checkReach(c *Contract, rep *report) {
 	gateway := c.Gateway()

@@ -101,7 +101,10 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"a reading that is kept": {"http.json", `"worker": "admin-svc", "auth": "admin"
     },`, `"worker": "admin-svc", "auth": "admin", "audited": "after"
     },`, `paths["/api/admin/ping"].audited: is said of a path`},
-	"a level of access": {"http.json", `"auth": "admin"`, `"auth": "root"`, `paths["/api/admin/cleanup"].auth: is "root"`},
+	"a service without a time": {"http.json", `"timeout_ms": 10000`, `"timeout_ms": 0`, `services.usage-svc.timeout_ms: is 0`},
+	"a service past any time":  {"http.json", `"timeout_ms": 10000`, `"timeout_ms": 30001`, `services.usage-svc.timeout_ms: is 30001`},
+	"a service nobody bounds":  {"http.json", `"usage-svc": { "why": "A queue`, `"usage-writer": { "why": "A queue`, "services: has no usage-svc, which answers /api/billing/usage"},
+	"a level of access":        {"http.json", `"auth": "admin"`, `"auth": "root"`, `paths["/api/admin/cleanup"].auth: is "root"`},
 
 	// auth.json
 	"another algorithm":       {"auth.json", `"alg": "RS256"`, `"alg": "HS256"`, "token.alg: is not RS256"},

@@ -111,10 +111,29 @@ func (b Binding) Kind() BindingKind {
 
 // HTTP is the public surface: which path goes where, and what the gateway enforces.
 type HTTP struct {
-	Limits  Limits          `json:"limits"`
-	CORS    CORS            `json:"cors"`
-	Forward Forward         `json:"forward"`
-	Paths   map[string]Path `json:"paths"`
+	Limits  Limits  `json:"limits"`
+	CORS    CORS    `json:"cors"`
+	Forward Forward `json:"forward"`
+	// Services bounds each Worker behind the gateway.
+	Services map[string]Service `json:"services"`
+	Paths    map[string]Path    `json:"paths"`
+}
+
+// Service is how long a Worker behind the gateway has to begin its answer.
+type Service struct {
+	Why       string `json:"why"`
+	TimeoutMS int    `json:"timeout_ms"`
+}
+
+// TimeoutMS is how long the gateway waits for an answer of a path to begin.
+func (c *Contract) TimeoutMS(p Path) int {
+	if p.Streams {
+		return c.HTTP.Limits.StreamTimeoutMS
+	}
+	if s, ok := c.HTTP.Services[p.Worker]; ok {
+		return s.TimeoutMS
+	}
+	return c.HTTP.Limits.ServiceTimeoutMS
 }
 
 // Limits bound every request.

@@ -49,8 +49,8 @@ func TestThePageInABrowser(t *testing.T) {
 			b.screenshot(name + "-" + from + ".png")
 		}
 		var pdf struct{ Data string }
-		b.call("Page.printToPDF", map[string]any{"preferCSSPageSize": true}, &pdf)
-		if raw := b.keep(name+".pdf", pdf.Data); !bytes.HasPrefix(raw, []byte("%PDF-")) || bytes.Count(raw, []byte("/Type /Page\n")) > 8 {
+		b.Call("Page.printToPDF", map[string]any{"preferCSSPageSize": true}, &pdf)
+		if raw := b.Keep(name+".pdf", pdf.Data); !bytes.HasPrefix(raw, []byte("%PDF-")) || bytes.Count(raw, []byte("/Type /Page\n")) > 8 {
 			t.Errorf("%s: on paper it is %d bytes on %d pages", name, len(raw), bytes.Count(raw, []byte("/Type /Page\n")))
 		}
 	}
@@ -105,23 +105,23 @@ func TestGatesAndWhatIsUnfinishedAreShown(t *testing.T) {
 func (b *browser) wrong(v view) []string {
 	b.t.Helper()
 	var height float64
-	b.eval("document.documentElement.scrollHeight", &height)
-	b.call("Emulation.setDeviceMetricsOverride", map[string]any{"width": v.width, "height": int(height) + 1, "screenWidth": v.width, "screenHeight": int(height) + 1, "deviceScaleFactor": 1, "mobile": v.phone}, nil)
-	b.eval("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))", nil)
+	b.Eval("document.documentElement.scrollHeight", &height)
+	b.Call("Emulation.setDeviceMetricsOverride", map[string]any{"width": v.width, "height": int(height) + 1, "screenWidth": v.width, "screenHeight": int(height) + 1, "deviceScaleFactor": 1, "mobile": v.phone}, nil)
+	b.Eval("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))", nil)
 	var seen struct {
 		Problems []string
 		Texts    int
 	}
-	b.eval(look, &seen)
+	b.Eval(look, &seen)
 	if seen.Texts < 30 {
 		seen.Problems = append(seen.Problems, fmt.Sprintf("only %d texts were looked at", seen.Texts))
 	}
-	for _, request := range b.saw("Network.requestWillBeSent", "Network.webSocketCreated") {
+	for _, request := range b.Saw("Network.requestWillBeSent", "Network.webSocketCreated") {
 		if !strings.Contains(request, `"type":"Document"`) && !strings.Contains(request, `"url":"data:`) {
 			seen.Problems = append(seen.Problems, "it asks for something: "+request)
 		}
 	}
-	return append(seen.Problems, b.saw("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")...)
+	return append(seen.Problems, b.Saw("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")...)
 }
 
 // TestWhatIsWrongIsSeen plants what the test above looks for.
@@ -167,12 +167,12 @@ func TestNothingOfTheAccountIsMarkup(t *testing.T) {
 	b.open(html, views["desktop"])
 	var title string
 	var elements int
-	b.eval("document.title", &title)
-	b.eval("document.querySelectorAll('script, img, iframe, a, [onerror], [style]').length", &elements)
+	b.Eval("document.title", &title)
+	b.Eval("document.querySelectorAll('script, img, iframe, a, [onerror], [style]').length", &elements)
 	if title == "mine" || elements > 0 {
 		t.Errorf("the title is %q, and %d elements are not ours", title, elements)
 	}
-	if asked := b.saw("Network.requestWillBeSent"); len(asked) > 2 {
+	if asked := b.Saw("Network.requestWillBeSent"); len(asked) > 2 {
 		t.Errorf("it asks for %q", asked)
 	}
 	xml, err := r.JUnit()

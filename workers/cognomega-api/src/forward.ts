@@ -1,6 +1,5 @@
 import { readBytes, refuseLongBody } from "../../shared/src/body";
 import { CALLER_HEADER, type Caller, encodeCaller, REQUEST_ID_HEADER } from "../../shared/src/caller";
-import { LIMITS } from "../../shared/src/contract.gen";
 import { within } from "../../shared/src/deadline";
 import { Problem } from "../../shared/src/problem";
 import type { Incoming } from "./incoming";
@@ -22,9 +21,10 @@ export async function forward(incoming: Incoming, service: Fetcher, target: Targ
   // The runtime reads each member that is given, so a GET, which most requests are, gives no more than it needs.
   const init: RequestInit =
     method === "GET" ? { headers, redirect: "manual" } : { method, headers, body: await bodyOf(incoming, target), redirect: "manual" };
-  const answering = service.fetch(`https://service${inward.resource}`, init);
   try {
-    return await within(inward.timeoutMs ?? timeoutOf(target), answering, () => new Problem(504, "service_timeout"));
+    // Within the try: a binding that is not there throws here, which is a service that fails and no defect of the caller's request.
+    const answering = service.fetch(`https://service${inward.resource}`, init);
+    return await within(inward.timeoutMs ?? target.timeoutMs, answering, () => new Problem(504, "service_timeout"));
   } catch (error) {
     throw error instanceof Problem ? error : new Problem(502, "service_failed", undefined, { cause: error });
   }
@@ -47,11 +47,6 @@ function inwardHeaders(outside: ReadonlyMap<string, string>, forwarded: readonly
     headers[CALLER_HEADER] = encodeCaller(inward.caller);
   }
   return headers;
-}
-
-/** Where a body streams, the service cannot answer before its client has sent it. */
-function timeoutOf(target: Target): number {
-  return target.streams ? LIMITS.streamTimeoutMs : LIMITS.serviceTimeoutMs;
 }
 
 /** A body of declared length streams through; one without is counted here, before the service sees any of it, unless it is too long for that. */

@@ -4,6 +4,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { AUTH, CORS, PATHS } from "../../shared/src/contract.gen";
 import { describeEveryWorker } from "../../shared/src/testing/every-worker";
 import { publish } from "../../shared/src/testing/tokens";
+import type { Env } from "./env.gen";
+import { gateway } from "./gateway";
 
 describeEveryWorker("cognomega-api");
 
@@ -47,6 +49,13 @@ describe("routing", () => {
       expect(await response.json()).toEqual({ error: "not_found" });
     },
   );
+
+  // Whoever serves them gives them an owner check, and this test its place.
+  it.each(["GET", "PATCH"])("defect 3: serves no path of jobs (%s)", async (method) => {
+    for (const path of ["/api/jobs", "/api/jobs/0b0e0f6e-8c9d-4d8e-9a55-0c4c4a0d6f11", "/api/jobs/x/download"]) {
+      expect((await SELF.fetch(host + path, { method })).status).toBe(404);
+    }
+  });
 
   it("answers HEAD as GET without a body", async () => {
     const response = await SELF.fetch(`${host}/api/ai/binding`, { method: "HEAD" });
@@ -145,6 +154,14 @@ describe("origins that are not in the list", () => {
       const response = await SELF.fetch(`${host}/api/ai/binding`, { ...init, headers: { origin } });
       expect(corsHeaders(response)).toEqual([]);
       expect(response.headers.get("vary")).toContain("Origin");
+    }
+  });
+
+  it("defect 4: an empty list lets nobody read", async () => {
+    for (const list of ["", ",", " "]) {
+      const request = new Request(`${host}/api/ai/binding`, { headers: { origin: allowed } });
+      const response = await gateway(request, { ...(env as unknown as Env), ALLOWED_ORIGINS: list });
+      expect(corsHeaders(response)).toEqual([]);
     }
   });
 

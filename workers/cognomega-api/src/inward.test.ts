@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
-
 import { anonymous, decodeCaller } from "../../shared/src/caller";
+import { PATHS } from "../../shared/src/contract.gen";
 import { goodClaims, publish, signed, unsigned } from "../../shared/src/testing/tokens";
 import type { Env } from "./env.gen";
 import { forward } from "./forward";
@@ -57,6 +57,15 @@ describe("what a service sees of a request", () => {
     const [guest, other] = [await call("/auth/guest", { method: "POST", headers }), await call(path, { headers })];
     expect([guest.inward?.headers.get("cf-connecting-ip"), guest.inward?.headers.get("cf-ipcountry")]).toEqual(["192.0.2.1", "NL"]);
     expect([...(other.inward?.headers.keys() ?? [])]).toEqual(["x-request-id"]);
+  });
+
+  it("is of the version that the caller pins", async () => {
+    const pinned = {
+      "cloudflare-workers-version-overrides": 'orchestrator-svc="dc8dcd28-271b-4367-9840-6c244f84cb40"',
+      "cloudflare-workers-version-key": "k",
+    };
+    const { inward } = await call(path, { headers: pinned });
+    expect(Object.fromEntries(inward?.headers ?? [])).toMatchObject(pinned);
   });
 
   it("is an alias's own path", async () => {
@@ -229,6 +238,29 @@ describe("a service's answer", () => {
     });
     expect([response.status, await response.json()]).toEqual([502, { error: "service_failed" }]);
     expect(response.headers.get("access-control-allow-origin")).toBe("https://app.cognomega.com");
+  });
+
+  const services = Object.entries(PATHS).filter(([, { binding }]) => binding !== null);
+
+  it.each(services)("of %s that hangs, throws or is missing is 504 or 502, and says no more", async (at, { binding }) => {
+    const target = findTarget(at)?.value as Target;
+    const inward = { resource: at, caller: anonymous, requestId: "r", timeoutMs: 5 };
+    const behind: [Fetcher, number, string][] = [
+      [{ fetch: () => new Promise(() => {}) } as unknown as Fetcher, 504, "service_timeout"],
+      [{ fetch: () => Promise.reject(new Error("secret of the inside")) } as unknown as Fetcher, 502, "service_failed"],
+      [({} as Record<string, Fetcher>)[binding as string] as Fetcher, 502, "service_failed"],
+    ];
+    for (const [service, status, code] of behind) {
+      const answer = forward(new Incoming(new Request(host + at)), service, target, inward);
+      await expect(answer).rejects.toMatchObject({ status, code, detail: undefined });
+    }
+  });
+
+  it("has the time that the contract gives its service, or its body's stream", () => {
+    const times = ["/auth/guest", "/api/billing/usage", "/api/files", "/api/files/:key", "/ready"].map(
+      (at) => findTarget(at)?.value.timeoutMs,
+    );
+    expect(times).toEqual([20_000, 10_000, 900_000, 30_000, 30_000]);
   });
 
   it("that does not begin in time is 504", async () => {

@@ -21,6 +21,8 @@ export interface Target {
   readonly forwarded: readonly string[];
   /** When a call with the admin key that is no reading is kept in the admin log; empty for never. */
   readonly audited: "" | "before" | "after";
+  /** How long its service has to begin an answer. */
+  readonly timeoutMs: number;
   /** Methods that are turned away while usage is written too late. */
   readonly sheds: readonly string[];
 }
@@ -37,10 +39,22 @@ const withAddress: readonly string[] = [...FORWARD_HEADERS, ...ADDRESS_HEADERS];
 function targets(): Map<string, Target> {
   const table = new Map<string, Target>();
   const paths: Readonly<Record<string, PathEntry>> = PATHS;
-  for (const [path, { binding, methods, aliases, auth, maxBody, streams, address, audited, sheds }] of Object.entries(paths)) {
+  for (const [path, { binding, methods, aliases, auth, maxBody, streams, address, audited, timeoutMs, sheds }] of Object.entries(paths)) {
     const allow = allowHeader(methods);
     const forwarded = address ? withAddress : FORWARD_HEADERS;
-    const target: Target = { path, binding, methods: new Set(allow.split(", ")), allow, auth, maxBody, streams, forwarded, audited, sheds };
+    const target: Target = {
+      path,
+      binding,
+      methods: new Set(allow.split(", ")),
+      allow,
+      auth,
+      maxBody,
+      streams,
+      forwarded,
+      audited,
+      timeoutMs,
+      sheds,
+    };
     for (const name of [path, ...aliases]) {
       table.set(name, target);
     }

@@ -25,6 +25,8 @@ export const FORWARD_HEADERS = [
   "content-language",
   "content-length",
   "content-type",
+  "cloudflare-workers-version-key",
+  "cloudflare-workers-version-overrides",
   "if-match",
   "if-modified-since",
   "if-none-match",
@@ -466,6 +468,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 20000,
     "sheds": []
   },
   "/api/admin/cleanup": {
@@ -480,6 +483,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "before",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/admin/env-snapshot": {
@@ -496,6 +500,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/admin/limits": {
@@ -511,6 +516,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "before",
+    "timeoutMs": 5000,
     "sheds": []
   },
   "/api/admin/limits/simulate": {
@@ -525,6 +531,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "before",
+    "timeoutMs": 5000,
     "sheds": []
   },
   "/api/admin/ping": {
@@ -539,6 +546,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/admin/providers": {
@@ -554,6 +562,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "before",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/admin/reconcile": {
@@ -568,6 +577,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "before",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/ai/binding": {
@@ -582,6 +592,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/ai/test": {
@@ -596,6 +607,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": [
       "POST"
     ]
@@ -619,6 +631,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "",
+    "timeoutMs": 10000,
     "sheds": [
       "GET"
     ]
@@ -640,6 +653,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/credits/adjust": {
@@ -654,6 +668,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "before",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/files": {
@@ -669,6 +684,7 @@ export const PATHS = {
     "maxBody": 104857600,
     "streams": true,
     "audited": "",
+    "timeoutMs": 900000,
     "sheds": []
   },
   "/api/files/:key": {
@@ -684,6 +700,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/si/ask": {
@@ -700,6 +717,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/signed": {
@@ -714,6 +732,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/signed/:key": {
@@ -729,6 +748,7 @@ export const PATHS = {
     "maxBody": 104857600,
     "streams": true,
     "audited": "",
+    "timeoutMs": 900000,
     "sheds": []
   },
   "/api/upload/direct": {
@@ -743,6 +763,7 @@ export const PATHS = {
     "maxBody": 10485760,
     "streams": true,
     "audited": "",
+    "timeoutMs": 900000,
     "sheds": []
   },
   "/api/uploads": {
@@ -758,6 +779,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/uploads/:id": {
@@ -773,6 +795,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/uploads/:id/complete": {
@@ -787,6 +810,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/api/uploads/:id/parts/:number": {
@@ -801,6 +825,7 @@ export const PATHS = {
     "maxBody": 8388608,
     "streams": true,
     "audited": "",
+    "timeoutMs": 900000,
     "sheds": []
   },
   "/api/v1/llm/complete": {
@@ -815,6 +840,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/auth/guest": {
@@ -832,6 +858,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "",
+    "timeoutMs": 20000,
     "sheds": []
   },
   "/auth/introspect": {
@@ -846,6 +873,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "after",
+    "timeoutMs": 20000,
     "sheds": []
   },
   "/auth/refresh": {
@@ -860,6 +888,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "",
+    "timeoutMs": 20000,
     "sheds": []
   },
   "/auth/revoke": {
@@ -874,6 +903,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "before",
+    "timeoutMs": 20000,
     "sheds": []
   },
   "/auth/token": {
@@ -888,6 +918,7 @@ export const PATHS = {
     "maxBody": 16384,
     "streams": false,
     "audited": "after",
+    "timeoutMs": 20000,
     "sheds": []
   },
   "/ready": {
@@ -908,6 +939,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/v1/chat/completions": {
@@ -922,6 +954,7 @@ export const PATHS = {
     "maxBody": 1048576,
     "streams": false,
     "audited": "",
+    "timeoutMs": 30000,
     "sheds": []
   },
   "/v1/files/upload": {
@@ -936,6 +969,7 @@ export const PATHS = {
     "maxBody": 10485760,
     "streams": true,
     "audited": "",
+    "timeoutMs": 900000,
     "sheds": []
   }
 } as const;
