@@ -33,7 +33,16 @@ func stream(seed uint64, size int64) io.Reader {
 
 func (f files) send(who header, path string, body io.Reader, size int64) (int, map[string]any) {
 	f.t.Helper()
-	req, err := http.NewRequestWithContext(f.t.Context(), "POST", f.edge+path, io.NopCloser(body))
+	return f.sendBy("POST", who, path, body, size)
+}
+
+func (f files) sendBy(method string, who header, path string, body io.Reader, size int64) (int, map[string]any) {
+	f.t.Helper()
+	sent := io.NopCloser(body)
+	if size == 0 {
+		sent = http.NoBody // anything else would be of a length that nobody knows
+	}
+	req, err := http.NewRequestWithContext(f.t.Context(), method, f.edge+path, sent)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -171,6 +180,9 @@ func TestFilesStreamInAndOut(t *testing.T) {
 	if code, answer := f.send(ada, "/api/files?filename=a", strings.NewReader("abc"), -1); code != http.StatusLengthRequired {
 		t.Errorf("without a length: %d %v", code, answer)
 	}
+	f.testForm(ada)
+	f.testParts(f.user("parts@example.test"))
+	f.testSigned(ada, key, hexOf(part), span)
 	f.testQuota()
 	f.testCut()
 }
@@ -203,18 +215,7 @@ func (f files) testCut() {
 		f.t.Fatalf("guest: %d", code)
 	}
 	who := header{"Authorization": "Bearer " + guest.Token}
-	e := f.endpoints()
-	transport := f.http.Transport.(*http.Transport)
-	conn, err := tls.Dial("tcp", e.EdgeHTTPS, &tls.Config{RootCAs: transport.TLSClientConfig.RootCAs, ServerName: "api.cognomega.localhost"})
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	const size = 30 << 20
-	fmt.Fprintf(conn, "POST /api/files?filename=half.bin HTTP/1.1\r\nHost: api.cognomega.localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", who["Authorization"], size)
-	if _, err := io.Copy(conn, stream(4, size/2)); err != nil {
-		f.t.Fatal(err)
-	}
-	_ = conn.Close()
+	f.cut("POST /api/files?filename=half.bin", who, stream(4, 15<<20), 30<<20)
 	if items := f.listed(who); len(items) != 0 {
 		f.t.Errorf("listed: %v", items)
 	}
@@ -229,5 +230,148 @@ func (f files) testCut() {
 	}
 	if items := f.listed(who); len(items) != 1 {
 		f.t.Errorf("listed: %v", items)
+	}
+}
+
+// cut sends less than it says, and closes the connection.
+func (f files) cut(request string, who header, body io.Reader, size int64) {
+	f.t.Helper()
+	transport := f.http.Transport.(*http.Transport)
+	conn, err := tls.Dial("tcp", f.endpoints().EdgeHTTPS, &tls.Config{RootCAs: transport.TLSClientConfig.RootCAs, ServerName: "api.cognomega.localhost"})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: api.cognomega.localhost\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", request, who["Authorization"], size)
+	if _, err := io.Copy(conn, body); err != nil {
+		f.t.Fatal(err)
+	}
+	_ = conn.Close()
+}
+
+func sumOf(r io.Reader) string {
+	digest := sha256.New()
+	_, _ = io.Copy(digest, r) // a generator's own stream does not fail
+	return hexOf(digest)
+}
+
+// testForm sends a form whose file is of several of R2's parts.
+func (f files) testForm(who header) {
+	f.t.Helper()
+	const size = 12<<20 + 7
+	head := "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"form.bin\"\r\n\r\n"
+	const tail = "\r\n--edge--\r\n"
+	form := func(tail string) (header, io.Reader, int64) {
+		body := io.MultiReader(strings.NewReader(head), stream(6, size), strings.NewReader(tail))
+		return with(who, "Content-Type", "multipart/form-data; boundary=edge"), body, int64(len(head) + size + len(tail))
+	}
+	as, body, length := form(tail)
+	code, stored := f.send(as, "/api/files", body, length)
+	key, _ := stored["key"].(string)
+	if code != http.StatusOK || stored["size"] != float64(size) {
+		f.t.Fatalf("form: %d %v", code, stored)
+	}
+	if code, n, sum := f.get(who, key, ""); code != http.StatusOK || n != size || sum != sumOf(stream(6, size)) {
+		f.t.Errorf("file of a form: %d, %d bytes", code, n)
+	}
+	before := len(f.listed(who))
+	as, body, length = form("\r\n--edge")
+	if code, answer := f.send(as, "/api/files", body, length); code != http.StatusBadRequest || answer["error"] != "upload_incomplete" {
+		f.t.Errorf("form that does not end: %d %v", code, answer)
+	}
+	if after := len(f.listed(who)); after != before {
+		f.t.Errorf("%d files after a form that did not end, want %d", after, before)
+	}
+}
+
+// testParts sends a file in parts, of which one is cut off in between.
+func (f files) testParts(who header) {
+	f.t.Helper()
+	const partBytes, size = 8 << 20, 20 << 20
+	var upload struct {
+		ID    string
+		Parts []struct{ Part int }
+	}
+	if code := f.call("POST", "/api/uploads", fmt.Sprintf(`{"filename":"parts.bin","size":%d}`, size), who, &upload); code != http.StatusOK {
+		f.t.Fatalf("begin: %d", code)
+	}
+	at := "/api/uploads/" + upload.ID
+	part := func(n int) (string, io.Reader, int64) {
+		whole := stream(7, size)
+		_, _ = io.CopyN(io.Discard, whole, int64(n-1)*partBytes)
+		length := min(partBytes, size-int64(n-1)*partBytes)
+		return fmt.Sprintf("%s/parts/%d", at, n), io.LimitReader(whole, length), length
+	}
+	for _, n := range []int{3, 1} {
+		path, body, length := part(n)
+		if code, answer := f.sendBy("PUT", who, path, body, length); code != http.StatusOK {
+			f.t.Fatalf("part %d: %d %v", n, code, answer)
+		}
+	}
+	path, body, length := part(2)
+	f.cut("PUT "+path, who, io.LimitReader(body, length/2), length)
+	if code, answer := f.send(who, at+"/complete", http.NoBody, 0); code != http.StatusConflict || answer["error"] != "parts_missing" {
+		f.t.Errorf("without a part: %d %v", code, answer)
+	}
+	if code := f.call("GET", at, "", who, &upload); code != http.StatusOK || len(upload.Parts) != 2 || len(f.listed(who)) != 0 {
+		f.t.Errorf("after the cut: %d, %v", code, upload.Parts)
+	}
+	path, body, length = part(2)
+	if code, answer := f.sendBy("PUT", who, path, body, length); code != http.StatusOK {
+		f.t.Fatalf("part 2: %d %v", code, answer)
+	}
+	code, stored := f.send(who, at+"/complete", http.NoBody, 0)
+	key, _ := stored["key"].(string)
+	if code != http.StatusOK {
+		f.t.Fatalf("complete: %d %v", code, stored)
+	}
+	if code, n, sum := f.get(who, key, ""); code != http.StatusOK || n != size || sum != sumOf(stream(7, size)) {
+		f.t.Errorf("file of parts: %d, %d bytes", code, n)
+	}
+}
+
+// testSigned reads and sends without a token, and looks for the signature in all that the platform has written.
+func (f files) testSigned(who header, key, sum, span string) {
+	f.t.Helper()
+	var reads, sends struct{ Path, Key string }
+	if code := f.call("POST", "/api/signed", fmt.Sprintf(`{"method":"GET","key":%q}`, key), who, &reads); code != http.StatusOK {
+		f.t.Fatalf("sign a read: %d", code)
+	}
+	req, err := http.NewRequestWithContext(f.t.Context(), "GET", f.edge+reads.Path, http.NoBody)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	req.Header.Set("Range", span)
+	res := f.open(req)
+	got := sumOf(res.Body)
+	if _ = res.Body.Close(); res.StatusCode != http.StatusPartialContent || got != sum {
+		f.t.Errorf("read by a URL: %d", res.StatusCode)
+	}
+	if code, answer := f.sendBy("GET", nil, reads.Path+"A", http.NoBody, 0); code != http.StatusForbidden || answer["error"] != "signature_invalid" {
+		f.t.Errorf("a changed signature: %d %v", code, answer)
+	}
+	if code := f.call("POST", "/api/signed", `{"method":"PUT","filename":"sent.bin"}`, who, &sends); code != http.StatusOK {
+		f.t.Fatalf("sign an upload: %d", code)
+	}
+	as := header{"Content-Type": "application/octet-stream"}
+	if code, answer := f.sendBy("PUT", as, sends.Path, stream(8, 1<<20), 1<<20); code != http.StatusOK || answer["key"] != sends.Key {
+		f.t.Errorf("send by a URL: %d %v", code, answer)
+	}
+	_, signature, _ := strings.Cut(reads.Path, "signature=")
+	f.neverWritten(signature)
+}
+
+func (f files) neverWritten(secret string) {
+	f.t.Helper()
+	err := filepath.WalkDir(f.dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return nil //nolint:nilerr // what is gone meanwhile holds nothing
+		}
+		if raw, err := os.ReadFile(path); err == nil && strings.Contains(string(raw), secret) {
+			f.t.Errorf("%s holds a URL's signature", path)
+		}
+		return nil
+	})
+	if err != nil {
+		f.t.Error(err)
 	}
 }
