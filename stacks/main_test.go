@@ -125,13 +125,19 @@ func (c *checkout) run(program string, args ...string) (stdout, stderr string, c
 
 func (c *checkout) pulumi(args ...string) string {
 	c.t.Helper()
+	out, code := c.tryPulumi(args...)
+	if code != 0 {
+		c.t.Fatalf("pulumi %v: exit %d\n%s", args, code, out)
+	}
+	return out
+}
+
+func (c *checkout) tryPulumi(args ...string) (out string, code int) {
+	c.t.Helper()
 	for _, kv := range c.env {
 		if bin, ok := strings.CutPrefix(kv, "PULUMI_BIN="); ok {
 			out, errs, code := c.run(bin, append(args, "--non-interactive", "--stack", "local")...)
-			if code != 0 {
-				c.t.Fatalf("pulumi %v: exit %d\n%s\n%s", args, code, out, errs)
-			}
-			return out
+			return out + "\n" + errs, code
 		}
 	}
 	panic("no PULUMI_BIN")
@@ -166,7 +172,10 @@ func TestTheOrdinaryCLIAndTheDriverAgree(t *testing.T) {
 	if out := c.pulumi("stack", "export"); strings.Contains(out, "private-key-of-the-test") || strings.Contains(out, "admin-key-of-the-test") || strings.Contains(out, apitest.Token) {
 		t.Error("the state holds a secret in clear")
 	}
-	c.pulumi("destroy", "--yes", "--skip-preview")
+	// What Durable Objects keep is not destroyed on the way: the ordinary CLI has nobody who could have agreed to that.
+	if out, code := c.tryPulumi("destroy", "--yes", "--skip-preview"); code == 0 || !strings.Contains(out, "as it has Durable Objects") {
+		t.Errorf("pulumi destroy: exit %d\n%s", code, out)
+	}
 	c.pulumi("up", "--yes", "--skip-preview")
 	lines, code = c.stacks("up", "--stack", "local")
 	if code != fault.ExitOK || lines[len(lines)-1].Changes["same"] == 0 || len(lines[len(lines)-1].Changes) != 1 {

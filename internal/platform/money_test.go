@@ -468,8 +468,8 @@ func TestNothingIsLostWhileTheDatabaseIsAway(t *testing.T) {
 	if code := m.call("GET", "/api/credits?email=nobody@example.test", "", m.operator(), &a); code != http.StatusServiceUnavailable || a.Error != "balance_unavailable" {
 		t.Errorf("a balance that KV does not have: %d %+v", code, a)
 	}
-	if code := m.call("POST", "/api/credits/adjust", `{"email":"ada@example.test","delta":1}`, m.operator(), &a); code != http.StatusServiceUnavailable || a.Error != "ledger_unavailable" {
-		t.Errorf("an adjustment: %d %+v", code, a)
+	if code := m.call("POST", "/api/credits/adjust", `{"email":"ada@example.test","delta":1}`, m.operator(), &a); code != http.StatusServiceUnavailable || a.Error != "admin_log_unavailable" {
+		t.Errorf("an adjustment that cannot be put in the log first: %d %+v", code, a)
 	}
 	m.must(0, nil, "db", "up")
 	m.connect()

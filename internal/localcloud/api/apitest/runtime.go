@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,7 +68,8 @@ func (r *Runtime) source(v store.Version) (string, error) {
 
 var (
 	handler = regexp.MustCompile(`\b(fetch|queue|scheduled|tail|email)\s*\(`)
-	class   = regexp.MustCompile(`export class (\w+)`)
+	class   = regexp.MustCompile(`(?:export\s+class\s+(\w+))|(?:\bclass\s+(\w+))|(?:\b(\w+)\s*=\s*class\b)`)
+	listed  = regexp.MustCompile(`\bexport\s*\{([^}]*)\}`) // as a bundler writes it
 )
 
 func exports(source string) (events []string, named []store.NamedHandler) {
@@ -75,8 +77,23 @@ func exports(source string) (events []string, named []store.NamedHandler) {
 	for _, m := range handler.FindAllStringSubmatch(source, -1) {
 		found[m[1]] = true
 	}
+	classes := map[string]bool{}
 	for _, m := range class.FindAllStringSubmatch(source, -1) {
-		named = append(named, store.NamedHandler{Name: m[1], Handlers: []string{}})
+		if m[1] != "" {
+			named = append(named, store.NamedHandler{Name: m[1], Handlers: []string{}})
+		}
+		classes[m[2]+m[3]] = true
+	}
+	for _, m := range listed.FindAllStringSubmatch(source, -1) {
+		for spec := range strings.SplitSeq(m[1], ",") {
+			local, as, renamed := strings.Cut(strings.TrimSpace(spec), " as ")
+			if !renamed {
+				as = local
+			}
+			if classes[local] && as != "default" {
+				named = append(named, store.NamedHandler{Name: as, Handlers: []string{}})
+			}
+		}
 	}
 	return slices.Sorted(maps.Keys(found)), named
 }
