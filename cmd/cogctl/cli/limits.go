@@ -127,7 +127,7 @@ func limitsFacts(r limitsResult) term.Facts {
 		facts = append(facts, term.Fact{Name: "its own", Value: term.T(fmt.Sprintf("by %s, %s: %s", r.Own.Actor, until, r.Own.Reason))},
 			term.Fact{Name: "in the contract", Value: term.DimText(fmt.Sprintf("%s; %s credits a day", r.Contract.Rate, credits(r.Contract.CreditsDay)))})
 	}
-	return append(facts, term.Fact{Name: "limiter down", Value: term.DimText("questions are " + map[string]string{"admit": "answered", "refuse": "refused"}[r.WhenDown])})
+	return append(facts, term.Fact{Name: "limiter away", Value: term.DimText("then questions are " + map[string]string{"admit": "answered", "refuse": "refused"}[r.WhenDown])})
 }
 
 // parseRate reads 600/1m: a count, and a period.
