@@ -243,9 +243,19 @@ func sources(t *testing.T) []source {
 }
 
 // npm writes no entry for an optional package whose registry does not serve it, and then npm ci refuses the lock file.
-func TestTheNpmLockFileIsWholeAndNamesNoRegistry(t *testing.T) {
+func TestNpmLockFilesAreWholeAndNameNoRegistry(t *testing.T) {
 	t.Parallel()
-	raw, err := os.ReadFile("workers/package-lock.json")
+	for _, file := range []string{"workers/package-lock.json", "bench/portkey/package-lock.json"} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			checkLock(t, file)
+		})
+	}
+}
+
+func checkLock(t *testing.T, file string) {
+	t.Helper()
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

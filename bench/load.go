@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,10 +23,20 @@ type load struct {
 	request     string
 	connections int
 	requests    int
+	ends        string // what the body of a whole answer ends with, where that tells it from one that broke off
 }
 
-// run sends all requests and gives the median latency. An answer other than 200 is an error: a fast refusal is no figure.
+// run sends all requests and gives the median latency.
 func (l load) run(ctx context.Context) (time.Duration, error) {
+	all, err := l.all(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return all[len(all)/2], nil
+}
+
+// all sends all requests and gives the latencies in order. An answer other than 200 is an error: a fast refusal is no figure.
+func (l load) all(ctx context.Context) ([]time.Duration, error) {
 	var (
 		mu   sync.Mutex
 		all  []time.Duration
@@ -41,11 +53,11 @@ func (l load) run(ctx context.Context) (time.Duration, error) {
 	}
 	for range l.connections {
 		if err := <-errs; err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	slices.Sort(all)
-	return all[len(all)/2], nil
+	return all, nil
 }
 
 func (l load) one(ctx context.Context, n int) ([]time.Duration, error) {
@@ -67,7 +79,7 @@ func (l load) one(ctx context.Context, n int) ([]time.Duration, error) {
 		}
 		body, err := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		if err != nil || resp.StatusCode != http.StatusOK {
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.HasSuffix(strings.TrimSpace(string(body)), l.ends) {
 			return nil, fault.New(fault.Unavailable, "answer %d %.200s (%v)", resp.StatusCode, body, err)
 		}
 		took = append(took, time.Since(start))
@@ -81,4 +93,10 @@ func get(host, path string, headers ...string) string {
 		request += h + "\r\n"
 	}
 	return request + "\r\n"
+}
+
+// posting is a request with a JSON body.
+func posting(host, path, body string, headers ...string) string {
+	headers = append(headers, "Content-Type: application/json", "Content-Length: "+strconv.Itoa(len(body)))
+	return "POST" + strings.TrimPrefix(get(host, path, headers...), "GET") + body
 }
