@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/cognomega/edge/contract"
@@ -158,9 +159,13 @@ type Check struct {
 	Name  string // names its proof file
 	Title string // what holds when it passes
 	Form  int    // of the evidence; a check whose evidence changes its form, or its judge its mind, counts on
+	Made  string // by which command of cogctl a proof of it is made; {env} stands for where
 	Run   func(context.Context, *Target) (Result, error)
 	Judge Judge
 }
+
+// Prove is the command that makes a proof of a check in an environment.
+func (c Check) Prove(env string) string { return "cogctl " + strings.ReplaceAll(c.Made, "{env}", env) }
 
 // Err turns a verdict into what decides the exit code; a pass has none. The kind is bare: the report has said the rest.
 func (v Verdict) Err() error {

@@ -107,7 +107,7 @@ func (a Ask) link(ctx context.Context, env, check string, r contract.Requirement
 	l := Link{Check: check, MaxAgeMinutes: r.MaxAgeMinutes}
 	file, _, ok := Newest(a.Files, env, check)
 	if !ok {
-		return l.missing(a.Files, env)
+		return l.missing(a.Files, env, a.prove(check, env))
 	}
 	l.File, l.SHA256 = file.Path, file.SHA256()
 	found, err := a.Trust.Verify(ctx, file.Raw)
@@ -125,14 +125,22 @@ func (a Ask) link(ctx context.Context, env, check string, r contract.Requirement
 	if p.Check != check || p.Where.Name != env {
 		return l.not(Rejected, fmt.Sprintf("the file's name says %s of %s, and it is %s of %s", check, env, p.Check, p.Where.Name), "")
 	}
-	return l.judge(a.Now.Sub(at), r.MaxAge(), env)
+	return l.judge(a.Now.Sub(at), r.MaxAge(), "prove it again: "+a.prove(check, env))
+}
+
+// prove is the command that makes a proof; none for a check that this program does not have.
+func (a Ask) prove(check, env string) string {
+	i := slices.IndexFunc(a.Trust.Checks, func(c audit.Check) bool { return c.Name == check })
+	if i < 0 {
+		return ""
+	}
+	return a.Trust.Checks[i].Prove(env)
 }
 
 // clockSkew is how far the clocks of two machines may be apart.
 const clockSkew = time.Minute
 
-func (l Link) judge(age, most time.Duration, env string) Link {
-	again := "prove it again: cogctl " + verb(l.Check) + " --env " + env
+func (l Link) judge(age, most time.Duration, again string) Link {
 	switch {
 	case age < -clockSkew:
 		return l.not(Stale, "it was made "+(-age).Round(time.Second).String()+" from now: a clock is wrong", again)
@@ -147,22 +155,13 @@ func (l Link) judge(age, most time.Duration, env string) Link {
 	return l
 }
 
-// verb is the command that makes a proof.
-func verb(check string) string {
-	if id, ok := strings.CutPrefix(check, "slo-"); ok {
-		return "slo prove " + id
-	}
-	return "prove phase0"
-}
-
 func (l Link) not(s State, because, hint string) Link {
 	l.State, l.Because, l.Hint = s, because, hint
 	return l
 }
 
 // missing says whether there is a proof of the check in another environment, which is easily mistaken for one.
-func (l Link) missing(files []File, env string) Link {
-	hint := "cogctl " + verb(l.Check) + " --env " + env
+func (l Link) missing(files []File, env, hint string) Link {
 	if f, c, ok := Newest(files, "", l.Check); ok {
 		l.File, l.SHA256 = f.Path, f.SHA256()
 		return l.not(Foreign, "it is of environment "+c.Env+", and this gate wants "+env, hint)

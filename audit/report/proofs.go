@@ -16,7 +16,6 @@ import (
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/audit/evidence"
 	"github.com/cognomega/edge/audit/jwks"
-	"github.com/cognomega/edge/audit/money"
 	"github.com/cognomega/edge/audit/promotion"
 	"github.com/cognomega/edge/audit/slo"
 	"github.com/cognomega/edge/audit/suite"
@@ -96,7 +95,7 @@ func (r *Report) readProofs(ctx context.Context, s Sources) error {
 		if c.Name == promotion.Name && len(found[c.Name]) == 0 {
 			continue // an environment that nothing was promoted to misses nothing
 		}
-		one := Check{Name: c.Name, Title: c.Title, Verdict: audit.Inconclusive, State: Missing, Summary: "no evidence", Findings: []audit.Finding{}, Command: command(c.Name, s.Env)}
+		one := Check{Name: c.Name, Title: c.Title, Verdict: audit.Inconclusive, State: Missing, Summary: "no evidence", Findings: []audit.Finding{}, Command: c.Prove(s.Env)}
 		if !required[c.Name] {
 			one.State, one.Summary = NotAsked, "not looked at"
 		}
@@ -104,24 +103,6 @@ func (r *Report) readProofs(ctx context.Context, s Sources) error {
 		r.Checks = append(r.Checks, one)
 	}
 	return nil
-}
-
-// command is what makes newer evidence of a check.
-func command(check, env string) string {
-	switch id, isSLO := strings.CutPrefix(check, slo.Prefix); {
-	case strings.HasPrefix(check, slo.LivePrefix):
-		return "cogctl slo prove --from analytics --env " + env
-	case isSLO:
-		return "cogctl slo prove " + id + " --env " + env
-	case slices.ContainsFunc(suite.Phase0(), func(c audit.Check) bool { return c.Name == check }):
-		return "cogctl prove phase0 --env " + env
-	case check == money.OffPath().Name || slices.ContainsFunc(suite.Phase1(suite.Burst), func(c audit.Check) bool { return c.Name == check }):
-		return "cogctl prove phase1 --env " + env
-	case check == promotion.Name:
-		return "cogctl promote"
-	default:
-		return "cogctl report --run --env " + env
-	}
 }
 
 // look takes the newest proof that can be believed into a check. Whatever is newer and cannot be keeps it from counting as a

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cognomega/edge/audit"
+	"github.com/cognomega/edge/audit/suite"
 	"github.com/cognomega/edge/internal/fault"
 )
 
@@ -90,6 +91,11 @@ func (r *Report) todo() Todo {
 	return r.learn(ordered)
 }
 
+// standing says whether a check is one of those that one command looks at together: the platform stands.
+func standing(check string) bool {
+	return slices.ContainsFunc(suite.Phase0(), func(c audit.Check) bool { return c.Name == check })
+}
+
 // learn is what would make known what is not, by one command where that is possible.
 func (r *Report) learn(ordered []Check) Todo {
 	var open []Check
@@ -99,7 +105,7 @@ func (r *Report) learn(ordered []Check) Todo {
 		}
 	}
 	run := "cogctl report --run --env " + r.Env
-	phase0 := slices.IndexFunc(open, func(c Check) bool { return c.Command == command("routes", r.Env) })
+	phase0 := slices.IndexFunc(open, func(c Check) bool { return standing(c.Name) })
 	switch {
 	case phase0 >= 0 && r.Drift.Verdict == audit.Inconclusive:
 		return Todo{"Look again", open[phase0].Title + ": " + open[phase0].why(), run}

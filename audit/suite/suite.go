@@ -3,6 +3,7 @@ package suite
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cognomega/edge/audit"
@@ -33,7 +34,20 @@ func Phase2(names []string) []audit.Check { return []audit.Check{faults.Some(nam
 
 // All is every check whose proofs can be verified whatever the contract says; a check that keeps proofs belongs here or in For.
 func All() []audit.Check {
-	return slices.Concat(Phase0(), Phase1(Burst), Phase2(nil), []audit.Check{money.OffPath(), cors.Matrix(), promotion.Check()})
+	return slices.Concat(
+		madeBy("prove phase0 --env {env}", Phase0()...),
+		madeBy("prove phase1 --env {env}", append(Phase1(Burst), money.OffPath())...),
+		madeBy("prove phase2 --env {env}", Phase2(nil)...),
+		madeBy("report --run --env {env}", cors.Matrix()),
+		madeBy("promote", promotion.Check()),
+	)
+}
+
+func madeBy(command string, checks ...audit.Check) []audit.Check {
+	for i := range checks {
+		checks[i].Made = command
+	}
+	return checks
 }
 
 // liveWindow is how far back live traffic is looked at when nobody says.
@@ -41,5 +55,9 @@ const liveWindow = time.Hour
 
 // For is every check whose proofs can be verified under a contract: All, and those of its objectives, by load and by live traffic.
 func For(c *contract.Contract) []audit.Check {
-	return slices.Concat(All(), slo.Checks(c), slo.LiveChecks(c, liveWindow))
+	all := All()
+	for _, check := range slo.Checks(c) {
+		all = append(all, madeBy("slo prove "+strings.TrimPrefix(check.Name, slo.Prefix)+" --env {env}", check)...)
+	}
+	return append(all, madeBy("slo prove --from analytics --env {env}", slo.LiveChecks(c, liveWindow)...)...)
 }

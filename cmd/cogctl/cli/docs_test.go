@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cognomega/edge/audit/suite"
 	"github.com/cognomega/edge/cmd/cogctl/cli"
+	"github.com/cognomega/edge/contract"
 	"github.com/cognomega/edge/internal/term"
 )
 
@@ -37,6 +39,30 @@ func TestDocumentedCommandsExist(t *testing.T) {
 	}
 	if found < 10 {
 		t.Errorf("only %d commands were found: the reader of documents is broken", found)
+	}
+}
+
+// TestEveryProofNamesTheCommandThatMakesIt types what a gate and the report say of a proof that is missing.
+func TestEveryProofNamesTheCommandThatMakesIt(t *testing.T) {
+	t.Parallel()
+	c, err := contract.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]string{}
+	for _, check := range suite.For(c) {
+		line, found := strings.CutPrefix(check.Prove("local"), "cogctl ")
+		if err := parses(line); !found || err != nil {
+			t.Errorf("%s: %q: %v", check.Name, check.Prove("local"), err)
+		}
+		made[check.Name] = line
+	}
+	for _, phase := range []string{"phase0", "phase1", "phase2"} {
+		for check := range c.Gates.Gates[phase].Proofs {
+			if made[check] != "prove "+phase+" --env local" {
+				t.Errorf("gate %s waits for %s, which is made by %q", phase, check, made[check])
+			}
+		}
 	}
 }
 

@@ -33,13 +33,13 @@ func Main(version string) int {
 func Run(ctx context.Context, d *Deps, args []string) int {
 	root := NewRoot(d) //nolint:contextcheck // commands take cobra's context
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	d.close()
 	if err == nil {
 		return fault.ExitOK
 	}
 	if !d.parsed {
-		err = usage(err)
+		err = usage(cmd, err)
 	}
 	d.Term.Error(err)
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -49,12 +49,12 @@ func Run(ctx context.Context, d *Deps, args []string) int {
 }
 
 // usage marks what cobra found wrong with the arguments: its own errors have no kind.
-func usage(err error) error {
+func usage(cmd *cobra.Command, err error) error {
 	var known *fault.Error
 	if errors.As(err, &known) {
 		return err
 	}
-	return fault.New(fault.Invalid, "%w", err).WithHint("cogctl --help")
+	return fault.New(fault.Invalid, "%w", err).WithHint("%s --help", cmd.CommandPath())
 }
 
 // section is a group of commands by who asks for them.
