@@ -91,6 +91,9 @@ func checkTimes(c *Contract, rep *report) {
 		{b.ProbeS*1000 < t.OverallMS, "breaker.probe_s", "is below times.overall_ms: a probe that is still going on would be given up"},
 		{c.Models.Idempotency.KeepS < 60, "idempotency.keep_s", "is below 60, the shortest that KV keeps anything"},
 		{c.Models.Idempotency.MaxKeyChars == 0, "idempotency.max_key_chars", "is 0"},
+		{c.Models.PromptCache.KeepS < 60, "prompt_cache.keep_s", "is below 60, the shortest that KV keeps anything"},
+		{c.Models.PromptCache.MaxChars == 0, "prompt_cache.max_chars", "is 0: nothing would be kept"},
+		{c.Models.PromptCache.LookMS == 0 || c.Models.PromptCache.LookMS > c.Limits.Keeping.DecideMS, "prompt_cache.look_ms", "wants to be above 0 and at most keeping.decide_ms of limits.json: looking goes beside the limiters"},
 	} {
 		if rule.broken {
 			rep.addf(file, rule.path, "%s", rule.msg)

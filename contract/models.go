@@ -8,6 +8,7 @@ type Models struct {
 	Times       Times               `json:"times"`
 	Breaker     Breaker             `json:"breaker"`
 	Idempotency Idempotency         `json:"idempotency"`
+	PromptCache PromptCache         `json:"prompt_cache"`
 	Skills      map[string]Skill    `json:"skills"`
 }
 
@@ -73,8 +74,17 @@ type Idempotency struct {
 	MaxKeyChars int    `json:"max_key_chars"`
 }
 
+// PromptCache bounds what is kept of answers for those who ask the same again, without any key.
+type PromptCache struct {
+	Why      string `json:"why"`
+	KeepS    int    `json:"keep_s"`
+	MaxChars int    `json:"max_chars"` // longer answers are not kept
+	LookMS   int    `json:"look_ms"`   // how long a kept answer is looked for, beside the limiters
+}
+
 // Skill is how a model is told what is wanted of it.
 type Skill struct {
 	Why    string `json:"why"`
 	System string `json:"system"`
+	Cached bool   `json:"cached,omitempty"` // the same again is what is wanted: its answers are kept unless the caller says otherwise
 }

@@ -1,6 +1,11 @@
 package main
 
-import "github.com/cognomega/edge/contract"
+import (
+	"maps"
+	"slices"
+
+	"github.com/cognomega/edge/contract"
+)
 
 type tsTier struct {
 	Models        []contract.Model `json:"models"`
@@ -28,7 +33,13 @@ func modelsOf(m contract.Models, weights map[string]int) any {
 			"deniedMs": m.Breaker.DeniedS * second, "probeMs": m.Breaker.ProbeS * second, "pollMs": m.Breaker.PollS * second,
 		},
 		"idempotency": map[string]int{"keepS": m.Idempotency.KeepS, "maxKeyChars": m.Idempotency.MaxKeyChars},
+		"promptCache": map[string]any{"keepS": m.PromptCache.KeepS, "maxChars": m.PromptCache.MaxChars, "lookMs": m.PromptCache.LookMS, "skills": cachedSkills(m)},
 	}
+}
+
+// cachedSkills are those whose answers are kept without a word of the caller's.
+func cachedSkills(m contract.Models) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(m.Skills)), func(name string) bool { return !m.Skills[name].Cached })
 }
 
 func skillsOf(m contract.Models) map[string]string {

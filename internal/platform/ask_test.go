@@ -93,16 +93,34 @@ func TestAnAnswerIsChargedOnce(t *testing.T) {
 		!strings.Contains(attempts, " cut ") || !strings.Contains(attempts, "cfai") {
 		t.Errorf("charged %d after %s, and said %s", amount, attempts, text)
 	}
+	known := m.askedTillKnown(with(m.user("known@example.test"), "Cache-Control", "max-age=600"))
 	m.asked(header{"Authorization": "Bearer " + m.guest()}, "for nothing")
 	last := "last@example.test" // one batch at a time: what was sent before it is in the ledger when it is
 	m.asked(m.user(last), "the last")
 	m.awaitCharge(last, "model")
-	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 4 {
-		t.Errorf("%d transfers, want one for each of four users", n)
+	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 4+known {
+		t.Errorf("%d transfers, want one for each of four users, and %d", n, known)
 	}
 	if n := one[int64](m, "SELECT count(*) FROM ledger.review") + one[int64](m, "SELECT count(*) FROM ledger.drift"); n != 0 {
 		t.Errorf("%d lines of drift or review", n)
 	}
+}
+
+// askedTillKnown asks the same until it is answered without a model, for nothing, and gives how often a model answered: it is kept a moment after the first answer.
+func (m *money) askedTillKnown(who header) (asked int64) {
+	m.t.Helper()
+	m.until("answer that is known", func() bool {
+		h, text := m.asked(who, "what is known")
+		if h.Get("X-Cache") != "HIT" {
+			asked++
+			return false
+		}
+		if h.Get("Age") == "" || h.Get("X-Credits-Used") != "0.000" || !strings.Contains(text, "what is known") {
+			m.t.Errorf("known: %v %s", h, text)
+		}
+		return true
+	}, func() string { return fmt.Sprint(asked) })
+	return asked
 }
 
 // A caller that goes away in the middle of a stream pays for what was generated.

@@ -2,6 +2,7 @@ import { MODELS } from "../../shared/src/contract.gen";
 import { KEYS, key } from "../../shared/src/keys";
 import { Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
+import { digestOf } from "./digest";
 import type { Env } from "./env.gen";
 import type { Answer } from "./relay";
 
@@ -78,9 +79,4 @@ async function lookUp(kv: KVNamespace, digest: string, basis: string): Promise<A
 
 async function keep(kv: KVNamespace, digest: string, kept: Kept): Promise<void> {
   await kv.put(key(KEYS.answer, { digest }), JSON.stringify(kept), { expirationTtl: keepS });
-}
-
-async function digestOf(value: unknown): Promise<string> {
-  const bytes = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(value)));
-  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -16,6 +16,8 @@ export interface Answer extends Target, Usage {
   readonly text: string;
   readonly finish: string;
   readonly attempts: readonly Attempt[];
+  /** Of one that was kept when the same was asked before: when. It was paid for then. */
+  readonly madeAtMs?: number;
 }
 
 export interface RelayTimes {

@@ -10,6 +10,7 @@ import type { Env } from "./env.gen";
 import { type Once, once } from "./idempotency";
 import { breakers } from "./known";
 import { mostOf } from "./most";
+import { type PromptCache, promptCache } from "./prompt-cache";
 import { providersOf } from "./provider";
 import { type Answer, type Delta, estimate, type Relay, relayStream, relayWhole } from "./relay";
 
@@ -40,6 +41,8 @@ interface Served {
   readonly balance: Promise<string | null>;
   /** What was taken of the caller's limits. */
   readonly admitted: Admitted;
+  /** Undefined where this question is always a model's to answer. */
+  readonly cache: PromptCache | undefined;
 }
 
 /** Answers a question once a key, whole or as a stream. */
@@ -49,14 +52,14 @@ export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door
   const { name: _, pinned: __, weight: ___, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
   const use = await once(call, [new URL(call.request.url).pathname, { ...asked, tier }]);
   const balance = shownBalance(call.env.KV_BILLING, payer);
+  const cache = use.kept === undefined ? promptCache(call, asked, payer) : undefined;
   let admitted: Admitted | undefined;
   try {
-    admitted = await admission(call, asked, use);
-    const served = { call, asked, use, door, about, payer, balance, admitted };
-    if (use.kept !== undefined) {
-      use.end(); // it was charged when it was given
-      const again = stream ? replay(use.kept, door, about) : withFacts(door.whole(use.kept, about), use.kept, "HIT");
-      return withAccount(again, await balance, admitted);
+    admitted = await admission(call, asked, use, cache);
+    const served = { call, asked, use, door, about, payer, balance, admitted, cache };
+    const before = cache === undefined ? use.kept : await cache.known;
+    if (before !== undefined) {
+      return withAccount(await again(served, before, stream), await balance, admitted);
     }
     const relay = relayOf(call, asked);
     const response = stream ? await streamed(served, relay) : await whole(served, relay);
@@ -71,9 +74,38 @@ export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door
 }
 
 /** An answer that is kept costs nothing again, but asking for it counts. */
-function admission({ env, caller, ctx }: Call<Env>, { question, tier }: Asked, { kept }: Once): Promise<Admitted> {
-  const micro = kept === undefined ? mostOf(question) : 0;
+async function admission(call: Call<Env>, asked: Asked, { kept }: Once, cache: PromptCache | undefined): Promise<Admitted> {
+  if (kept !== undefined || cache === undefined) {
+    return admittedAt(call, asked, kept === undefined ? mostOf(asked.question) : 0);
+  }
+  try {
+    return await admittedAt(call, asked, mostOf(asked.question));
+  } catch (error) {
+    // What is known costs nothing: a budget that has no room for a model's answer has room for it.
+    if (error instanceof Problem && error.code === "budget_exhausted" && (await cache.known) !== undefined) {
+      return admittedAt(call, asked, 0);
+    }
+    throw error;
+  }
+}
+
+function admittedAt({ env, caller, ctx }: Call<Env>, { tier }: Asked, micro: number): Promise<Admitted> {
   return admit(env.LIMITS, caller, { weight: tier.weight, micro, waitUntil: (promise) => ctx.waitUntil(promise) });
+}
+
+/** Gives what was answered before, under this key or to this question: it was charged then. */
+async function again({ call, use, door, about, admitted }: Served, answer: Answer, stream: boolean): Promise<Response> {
+  if (use.kept === undefined) {
+    call.ctx.waitUntil(admitted.settle(0));
+    await keepAnswer(use, answer);
+  } else {
+    use.end();
+  }
+  const response = stream ? replay(answer, door, about) : withFacts(door.whole(answer, about), answer, "HIT");
+  if (answer.madeAtMs !== undefined) {
+    response.headers.set("age", String(Math.max(0, about.now - Math.floor(answer.madeAtMs / 1000))));
+  }
+  return response;
 }
 
 function withAccount(response: Response, balance: string | null, { headers }: Admitted): Response {
@@ -112,7 +144,7 @@ async function whole(served: Served, relay: Relay): Promise<Response> {
  */
 function finish(served: Served, answer: Answer): { kept: Promise<void>; settled: Promise<unknown> } {
   const kept = keepAnswer(served.use, answer);
-  return { kept, settled: Promise.all([kept, bill(served, answer)]) };
+  return { kept, settled: Promise.all([kept, bill(served, answer), served.cache?.keep(answer)]) };
 }
 
 /** An answer that cannot be kept is given all the same: asked again it is made again, and charged once. */
@@ -229,6 +261,6 @@ function withFacts(response: Response, answer: Answer, cache: "HIT" | "MISS"): R
 }
 
 /** What an answer costs, to 3 decimals: whole micro-credits for every token, and never rounded before it is shown. */
-export function creditsOf({ tokensIn, tokensOut }: Answer): string {
-  return creditsOfMicro(priceOf(tokensIn + tokensOut)).toFixed(3);
+export function creditsOf({ tokensIn, tokensOut, madeAtMs }: Answer): string {
+  return creditsOfMicro(madeAtMs === undefined ? priceOf(tokensIn + tokensOut) : 0).toFixed(3);
 }

@@ -11,8 +11,8 @@ export const LIMITS = {
 /** What a preflight answers to an allowed origin. */
 export const CORS = {
   "methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH",
-  "allowHeaders": "Authorization, Content-Type, X-User-Email, X-Admin-Key, X-Admin-Token, X-Intelligence-Tier, X-AB-Variant, X-Client-Id, X-Client-TS, X-Project-Name, X-Project-Pages, X-Skills, X-Experiment, Idempotency-Key",
-  "exposeHeaders": "Content-Type, Content-Disposition, X-Request-Id, X-Credits-Used, X-Credits-Balance, X-Tokens-In, X-Tokens-Out, X-Provider, X-Model, X-Cache, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy",
+  "allowHeaders": "Authorization, Content-Type, X-User-Email, X-Admin-Key, X-Admin-Token, X-Intelligence-Tier, X-AB-Variant, X-Client-Id, X-Client-TS, X-Project-Name, X-Project-Pages, X-Skills, X-Experiment, Idempotency-Key, Cache-Control",
+  "exposeHeaders": "Content-Type, Content-Disposition, X-Request-Id, X-Credits-Used, X-Credits-Balance, X-Tokens-In, X-Tokens-Out, X-Provider, X-Model, X-Cache, Age, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy",
   "vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
   "credentials": true,
   "maxAge": "86400"
@@ -22,6 +22,7 @@ export const CORS = {
 export const FORWARD_HEADERS = [
   "accept",
   "accept-language",
+  "cache-control",
   "content-language",
   "content-length",
   "content-type",
@@ -134,6 +135,12 @@ export const KEYS = {
     "store": "keys",
     "format": "jwks",
     "separators": "",
+    "maxBytes": 512
+  },
+  "known_answer": {
+    "store": "orchestrator",
+    "format": "known:{digest}",
+    "separators": ":",
     "maxBytes": 512
   },
   "operation": {
@@ -367,6 +374,15 @@ export const MODELS = {
   "idempotency": {
     "keepS": 86400,
     "maxKeyChars": 200
+  },
+  "promptCache": {
+    "keepS": 3600,
+    "lookMs": 100,
+    "maxChars": 65536,
+    "skills": [
+      "summarize",
+      "translate"
+    ]
   },
   "tiers": {
     "advanced": {
