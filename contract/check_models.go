@@ -68,6 +68,20 @@ func checkTiers(c *Contract, rep *report) {
 		if t.MaxTokens == 0 || t.MaxInputChars == 0 {
 			rep.addf(file, at, "may read or write nothing: max_tokens and max_input_chars want to be above 0")
 		}
+		checkHedge(c, rep, at, t)
+	}
+}
+
+// checkHedge sees that there is another to ask, in another place, and time for it.
+func checkHedge(c *Contract, rep *report, at string, t Tier) {
+	if t.HedgeMS == 0 {
+		return
+	}
+	if t.HedgeMS >= min(c.Models.Times.FirstTokenMS, c.Models.Times.AnswerMS) {
+		rep.addf("models.json", join(at, "hedge_ms"), "is not below times.first_token_ms and times.answer_ms: the next model is asked then anyway")
+	}
+	if len(t.Models) < 2 || t.Models[0].Provider == t.Models[1].Provider {
+		rep.addf("models.json", join(at, "hedge_ms"), "wants a second model at another provider: one that is slow is slow for both")
 	}
 }
 
@@ -91,6 +105,8 @@ func checkTimes(c *Contract, rep *report) {
 		{b.ProbeS*1000 < t.OverallMS, "breaker.probe_s", "is below times.overall_ms: a probe that is still going on would be given up"},
 		{c.Models.Idempotency.KeepS < 60, "idempotency.keep_s", "is below 60, the shortest that KV keeps anything"},
 		{c.Models.Idempotency.MaxKeyChars == 0, "idempotency.max_key_chars", "is 0"},
+		{c.Models.Hedging.SharePercent == 0 || c.Models.Hedging.SharePercent > 50, "hedging.share_percent", "wants to be from 1 to 50: above it an outage would double what is asked"},
+		{c.Models.Hedging.Burst == 0, "hedging.burst", "is 0: nothing would ever be saved up"},
 		{c.Models.PromptCache.KeepS < 60, "prompt_cache.keep_s", "is below 60, the shortest that KV keeps anything"},
 		{c.Models.PromptCache.MaxChars == 0, "prompt_cache.max_chars", "is 0: nothing would be kept"},
 		{c.Models.PromptCache.LookMS == 0 || c.Models.PromptCache.LookMS > c.Limits.Keeping.DecideMS, "prompt_cache.look_ms", "wants to be above 0 and at most keeping.decide_ms of limits.json: looking goes beside the limiters"},

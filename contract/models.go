@@ -7,6 +7,7 @@ type Models struct {
 	DefaultTier string              `json:"default_tier"`
 	Times       Times               `json:"times"`
 	Breaker     Breaker             `json:"breaker"`
+	Hedging     Hedging             `json:"hedging"`
 	Idempotency Idempotency         `json:"idempotency"`
 	PromptCache PromptCache         `json:"prompt_cache"`
 	Skills      map[string]Skill    `json:"skills"`
@@ -38,6 +39,7 @@ type Tier struct {
 	Guests        bool     `json:"guests,omitempty"` // may be asked for without an account
 	MaxTokens     int      `json:"max_tokens"`
 	MaxInputChars int      `json:"max_input_chars"`
+	HedgeMS       int      `json:"hedge_ms,omitempty"` // of silence, after which the next model is asked as well; without it, never
 }
 
 // Model is one model of a provider.
@@ -65,6 +67,13 @@ type Breaker struct {
 	DeniedS  int    `json:"denied_s"` // when the key is refused or the money is used up
 	ProbeS   int    `json:"probe_s"`  // after which a probe that was not heard of again is given up
 	PollS    int    `json:"poll_s"`   // how often an isolate looks what others have seen
+}
+
+// Hedging bounds how often a second model is asked while the first is still silent, in one isolate.
+type Hedging struct {
+	Why          string `json:"why"`
+	SharePercent int    `json:"share_percent"` // of the questions of tiers that hedge
+	Burst        int    `json:"burst"`         // how many may be saved up
 }
 
 // Idempotency bounds what is kept of answers.

@@ -76,7 +76,8 @@ export function options(name: string) {
   const services = behind(name).filter((service) => service !== name);
   return {
     compatibilityDate,
-    compatibilityFlags: workers[name]?.compatibility_flags ?? [],
+    // Workers AI is a service here, and signals go to it as to any other.
+    compatibilityFlags: [...(workers[name]?.compatibility_flags ?? []), "enable_abortsignal_rpc"],
     ...own,
     bindings: { ...own.bindings, ...fixture },
     queueConsumers: consumers(workers[name]),
@@ -231,6 +232,7 @@ export function stream(messages, how, event, end) {
 const aiDouble = {
   name: "ai-double",
   compatibilityDate,
+  compatibilityFlags: ["enable_abortsignal_rpc"],
   modules: [
     {
       type: "ESModule" as const,

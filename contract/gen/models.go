@@ -13,13 +13,14 @@ type tsTier struct {
 	MaxTokens     int              `json:"maxTokens"`
 	MaxInputChars int              `json:"maxInputChars"`
 	Weight        int              `json:"weight"`
+	HedgeMs       int              `json:"hedgeMs,omitempty"`
 }
 
 // modelsOf spells out aliases of tiers, so that a Worker looks a name up once.
 func modelsOf(m contract.Models, weights map[string]int) any {
 	tiers, aliases := map[string]tsTier{}, map[string]string{}
 	for name, t := range m.Tiers {
-		tiers[name] = tsTier{t.Models, t.Guests, t.MaxTokens, t.MaxInputChars, weights[name]}
+		tiers[name] = tsTier{t.Models, t.Guests, t.MaxTokens, t.MaxInputChars, weights[name], t.HedgeMS}
 		for _, alias := range t.Aliases {
 			aliases[alias] = name
 		}
@@ -32,6 +33,7 @@ func modelsOf(m contract.Models, weights map[string]int) any {
 			"failures": m.Breaker.Failures, "windowMs": m.Breaker.WindowS * second, "openMs": m.Breaker.OpenS * second, "maxOpenMs": m.Breaker.MaxOpenS * second,
 			"deniedMs": m.Breaker.DeniedS * second, "probeMs": m.Breaker.ProbeS * second, "pollMs": m.Breaker.PollS * second,
 		},
+		"hedging":     map[string]any{"share": float64(m.Hedging.SharePercent) / 100, "burst": m.Hedging.Burst},
 		"idempotency": map[string]int{"keepS": m.Idempotency.KeepS, "maxKeyChars": m.Idempotency.MaxKeyChars},
 		"promptCache": map[string]any{"keepS": m.PromptCache.KeepS, "maxChars": m.PromptCache.MaxChars, "lookMs": m.PromptCache.LookMS, "skills": cachedSkills(m)},
 	}

@@ -93,13 +93,19 @@ func TestAnAnswerIsChargedOnce(t *testing.T) {
 		!strings.Contains(attempts, " cut ") || !strings.Contains(attempts, "cfai") {
 		t.Errorf("charged %d after %s, and said %s", amount, attempts, text)
 	}
+	m.must(0, nil, "local", "faults", "set", "groq", "--delay", "20s")
+	h, _ = m.asked(with(m.user("hedged@example.test"), "X-Intelligence-Tier", "advanced"), "a question that the first model is silent about")
+	if _, attempts = m.awaitCharge("hedged@example.test", "attempts"); h.Get("X-Provider") != "cfai" || !strings.Contains(attempts, " outrun ") || strings.Count(attempts, " answered ") != 1 {
+		t.Errorf("answered by %s after %s", h.Get("X-Provider"), attempts)
+	}
+	m.must(0, nil, "local", "faults", "clear")
 	known := m.askedTillKnown(with(m.user("known@example.test"), "Cache-Control", "max-age=600"))
 	m.asked(header{"Authorization": "Bearer " + m.guest()}, "for nothing")
 	last := "last@example.test" // one batch at a time: what was sent before it is in the ledger when it is
 	m.asked(m.user(last), "the last")
 	m.awaitCharge(last, "model")
-	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 4+known {
-		t.Errorf("%d transfers, want one for each of four users, and %d", n, known)
+	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 5+known {
+		t.Errorf("%d transfers, want one for each of five users, and %d", n, known)
 	}
 	if n := one[int64](m, "SELECT count(*) FROM ledger.review") + one[int64](m, "SELECT count(*) FROM ledger.drift"); n != 0 {
 		t.Errorf("%d lines of drift or review", n)

@@ -11,9 +11,14 @@ export interface AttemptTimes {
   readonly gapMs: number;
 }
 
-/** Asks once for an answer in one piece. */
-export async function attemptWhole(provider: Provider, model: string, question: Question, times: AttemptTimes): Promise<Piece> {
-  const controller = new AbortController();
+/** Asks once for an answer in one piece. Whoever gives the controller can end it early. */
+export async function attemptWhole(
+  provider: Provider,
+  model: string,
+  question: Question,
+  times: AttemptTimes,
+  controller = new AbortController(),
+): Promise<Piece> {
   try {
     const piece = await orLate(times.firstMs, provider.whole(model, question, controller.signal), "late");
     if (piece.text.trim() === "") {
@@ -36,8 +41,8 @@ export async function* attemptStream(
   model: string,
   question: Question,
   times: AttemptTimes,
+  controller = new AbortController(),
 ): AsyncGenerator<Piece, void, void> {
-  const controller = new AbortController();
   const stream = new Progress(times);
   try {
     const body = await orLate(times.firstMs, provider.stream(model, question, controller.signal), "late");

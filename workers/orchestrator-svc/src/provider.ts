@@ -85,12 +85,13 @@ function chat(base: string, key: string): Provider {
 }
 
 function workersAi(ai: Ai): Provider {
-  async function run(model: string, question: Question, stream: boolean): Promise<unknown> {
+  async function run(model: string, question: Question, stream: boolean, signal: AbortSignal): Promise<unknown> {
     const { messages, maxTokens: max_tokens, temperature } = question;
     try {
       return await ai.run(
         model as keyof AiModels,
         { messages, max_tokens, stream, ...(temperature === undefined ? {} : { temperature }) } as never,
+        { signal },
       );
     } catch (error) {
       throw failureOfAi(error);
@@ -98,9 +99,9 @@ function workersAi(ai: Ai): Provider {
   }
 
   return {
-    whole: async (model, question) => parseWhole(await run(model, question, false)),
-    async stream(model, question) {
-      const body = await run(model, question, true);
+    whole: async (model, question, signal) => parseWhole(await run(model, question, false, signal)),
+    async stream(model, question, signal) {
+      const body = await run(model, question, true, signal);
       if (!(body instanceof ReadableStream)) {
         throw new Failure("malformed", "the answer is no stream");
       }

@@ -2,13 +2,14 @@ import { Problem } from "../../shared/src/problem";
 import { attemptStream, attemptWhole } from "./attempt";
 import type { Breakers, Sharing, Target } from "./breakers";
 import { Failure, type FailureKind, failureOf } from "./failure";
+import { type Hedge, hedged, type Lane } from "./hedge";
 import type { Provider } from "./provider";
 import { Stitcher } from "./stitch";
 import { estimateTokens, type Message, type Piece, type Question, type Usage } from "./wire";
 
-/** One attempt as it is told and recorded; "left" is one whose caller went away. */
+/** One attempt as it is told and recorded; "left" is one whose caller went away, "outrun" one that another was faster than. */
 export interface Attempt extends Target {
-  readonly outcome: "answered" | "left" | FailureKind;
+  readonly outcome: "answered" | "left" | "outrun" | FailureKind;
   readonly ms: number;
 }
 
@@ -38,6 +39,8 @@ export interface Relay {
   readonly breakers: Breakers;
   readonly sharing: Sharing;
   readonly times: RelayTimes;
+  /** Undefined: nobody is asked before the one before has failed. */
+  readonly hedge?: Hedge | undefined;
 }
 
 /** The way of one request along the models: whose turn it is, and what came of the turns before. */
@@ -133,8 +136,17 @@ class Turn {
 
   /** The caller went away: nothing is known of the model. */
   left(): void {
+    this.unheard("left");
+  }
+
+  /** Another was faster: nothing is known of this one. */
+  outrun(): void {
+    this.unheard("outrun");
+  }
+
+  private unheard(outcome: "left" | "outrun"): void {
     if (!this.told) {
-      this.tell("left");
+      this.tell(outcome);
       this.relay.breakers.abandoned(this.target);
     }
   }
@@ -149,17 +161,52 @@ class Turn {
 export async function relayWhole(relay: Relay, question: Question): Promise<Answer> {
   await relay.breakers.look(relay.targets, relay.sharing, relay.tier);
   const journey = new Journey(relay);
+  const early = relay.hedge === undefined ? undefined : await hedgedWhole(relay, relay.hedge, journey, question);
+  if (early !== undefined) {
+    return early;
+  }
   for (let turn = journey.turn(relay.times.answerMs, true); turn !== undefined; turn = journey.turn(relay.times.answerMs, true)) {
     try {
       const piece = await attemptWhole(turn.provider, turn.target.model, question, { firstMs: turn.ms, gapMs: 0 });
-      turn.answered();
-      const usage = piece.usage ?? estimate(question, piece.text);
-      return { ...turn.target, text: piece.text, finish: piece.finish ?? "stop", ...usage, attempts: journey.attempts };
+      return answerOf(turn, piece, journey, question);
     } catch (error) {
       turn.failed(failureOf(error));
     }
   }
   throw journey.problem();
+}
+
+function answerOf(turn: Turn, piece: Piece, { attempts }: Journey, question: Question): Answer {
+  turn.answered();
+  const usage = piece.usage ?? estimate(question, piece.text);
+  return { ...turn.target, text: piece.text, finish: piece.finish ?? "stop", ...usage, attempts };
+}
+
+/** The first answer of the first model, or of a second that is asked while it is silent; undefined when they failed. */
+async function hedgedWhole(relay: Relay, hedge: Hedge, journey: Journey, question: Question): Promise<Answer | undefined> {
+  const lane = () => {
+    const turn = journey.turn(relay.times.answerMs, true);
+    return turn === undefined ? undefined : wholeLane(turn, question);
+  };
+  const first = lane();
+  const won = first === undefined ? undefined : await hedged<Piece, ReturnType<typeof wholeLane>>(first, hedge, lane);
+  return won === undefined ? undefined : answerOf(won.lane.turn, won.said, journey, question);
+}
+
+function wholeLane(turn: Turn, question: Question): Lane<Piece> & { readonly turn: Turn } {
+  const controller = new AbortController();
+  const first = attemptWhole(turn.provider, turn.target.model, question, { firstMs: turn.ms, gapMs: 0 }, controller);
+  return { turn, first, ...endings(turn, controller) };
+}
+
+function endings(turn: Turn, controller: AbortController): Pick<Lane<unknown>, "outrun" | "failed"> {
+  return {
+    outrun() {
+      turn.outrun();
+      controller.abort();
+    },
+    failed: (failure) => turn.failed(failure),
+  };
 }
 
 /** Some text of a streamed answer, whose it is, and what was attempted for it so far. */
@@ -177,16 +224,12 @@ export async function* relayStream(relay: Relay, question: Question): AsyncGener
   const journey = new Journey(relay);
   let text = "";
   let complete: Answer | undefined;
-  for (;;) {
-    // The overall time ends with the first content: from there on it is the gaps that count.
-    const turn = journey.turn(relay.times.firstTokenMs, text === "");
-    if (turn === undefined) {
-      break;
-    }
+  const early = relay.hedge === undefined ? undefined : await hedgedStream(relay, relay.hedge, journey, question);
+  for (let begun = early ?? begin(relay, journey, question, ""); begun !== undefined; begun = begin(relay, journey, question, text)) {
+    const { turn, took, words } = begun;
     const before = text;
-    const took: Took = { finish: "stop", usage: undefined };
     try {
-      for await (const more of fresh(turn, continued(question, before), before, relay.times, took)) {
+      for await (const more of words) {
         text += more;
         yield { ...turn.target, text: more, attempts: journey.attempts };
       }
@@ -209,6 +252,57 @@ export async function* relayStream(relay: Relay, question: Question): AsyncGener
   return complete;
 }
 
+/** A model's turn and what it says in it. */
+interface Begun {
+  readonly turn: Turn;
+  readonly took: Took;
+  readonly words: AsyncGenerator<string, void, void>;
+}
+
+/** The next model's turn, to answer or to go on with an answer; undefined when none is left. */
+function begin(relay: Relay, journey: Journey, question: Question, before: string): Begun | undefined {
+  // The overall time ends with the first content: from there on it is the gaps that count.
+  const turn = journey.turn(relay.times.firstTokenMs, before === "");
+  if (turn === undefined) {
+    return undefined;
+  }
+  const took: Took = { finish: "stop", usage: undefined };
+  return { turn, took, words: fresh(turn, continued(question, before), before, relay.times, took) };
+}
+
+/** The stream of the first model, or of a second that is asked while it is silent, whichever has content first; undefined when they failed. */
+async function hedgedStream(relay: Relay, hedge: Hedge, journey: Journey, question: Question): Promise<Begun | undefined> {
+  const lane = () => {
+    const turn = journey.turn(relay.times.firstTokenMs, true);
+    return turn === undefined ? undefined : streamLane(turn, question, relay.times);
+  };
+  const first = lane();
+  const won = first === undefined ? undefined : await hedged<string, ReturnType<typeof streamLane>>(first, hedge, lane);
+  return won === undefined ? undefined : { ...won.lane, words: from(won.said, won.lane.words) };
+}
+
+function streamLane(turn: Turn, question: Question, times: RelayTimes): Lane<string> & Begun {
+  const controller = new AbortController();
+  const took: Took = { finish: "stop", usage: undefined };
+  const words = fresh(turn, question, "", times, took, controller);
+  const first = words.next().then(({ done, value }) => {
+    if (done) {
+      throw new Failure("empty", "the answer says nothing");
+    }
+    return value;
+  });
+  return { turn, took, words, first, ...endings(turn, controller) };
+}
+
+async function* from(first: string, rest: AsyncGenerator<string, void, void>): AsyncGenerator<string, void, void> {
+  try {
+    yield first;
+    yield* rest;
+  } finally {
+    await rest.return();
+  }
+}
+
 /** What a stream said of itself. */
 interface Took {
   finish: string;
@@ -216,12 +310,20 @@ interface Took {
 }
 
 /** What is new in a turn's stream. White space before any content is held back: it is no answer yet. */
-async function* fresh(turn: Turn, question: Question, before: string, times: RelayTimes, took: Took): AsyncGenerator<string, void, void> {
+async function* fresh(
+  turn: Turn,
+  question: Question,
+  before: string,
+  times: RelayTimes,
+  took: Took,
+  controller?: AbortController,
+): AsyncGenerator<string, void, void> {
   const stitcher = new Stitcher(before);
   const most = question.maxTokens * maxCharsPerToken;
   let blank = before === "" ? "" : undefined;
   let length = 0;
-  for await (const piece of attemptStream(turn.provider, turn.target.model, question, { firstMs: turn.ms, gapMs: times.gapMs })) {
+  const patience = { firstMs: turn.ms, gapMs: times.gapMs };
+  for await (const piece of attemptStream(turn.provider, turn.target.model, question, patience, controller)) {
     note(piece, took);
     let text = stitcher.push(piece.text);
     if (blank !== undefined) {

@@ -7,12 +7,14 @@ import type { Asked } from "./asked";
 import { shownBalance } from "./balance";
 import { charge, payerOf, usageOf } from "./charge";
 import type { Env } from "./env.gen";
+import type { Hedge } from "./hedge";
 import { type Once, once } from "./idempotency";
-import { breakers } from "./known";
+import { breakers, hedgeBudget } from "./known";
 import { mostOf } from "./most";
 import { type PromptCache, promptCache } from "./prompt-cache";
 import { providersOf } from "./provider";
 import { type Answer, type Delta, estimate, type Relay, relayStream, relayWhole } from "./relay";
+import type { Tier } from "./tier";
 
 /** How one of the doors writes an answer down. */
 export interface Door {
@@ -49,7 +51,7 @@ interface Served {
 export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door: Door): Promise<Response> {
   const about = { requestId: call.requestId, now: Math.floor(Date.now() / 1000) };
   const payer = payerOf(call.caller);
-  const { name: _, pinned: __, weight: ___, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
+  const { name: _, pinned: __, weight: ___, hedgeMs: ____, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
   const use = await once(call, [new URL(call.request.url).pathname, { ...asked, tier }]);
   const balance = shownBalance(call.env.KV_BILLING, payer);
   const cache = use.kept === undefined ? promptCache(call, asked, payer) : undefined;
@@ -127,7 +129,13 @@ function relayOf({ env, ctx }: Call<Env>, { tier }: Asked): Relay {
     breakers,
     sharing: { kv: env.KV, waitUntil: (promise) => ctx.waitUntil(promise) },
     times: MODELS.times,
+    hedge: hedgeOf(tier),
   };
+}
+
+/** Who asks for one model by name is not served by another sooner. */
+function hedgeOf({ hedgeMs, pinned }: Tier): Hedge | undefined {
+  return hedgeMs === undefined || (pinned ?? []).length > 0 ? undefined : { afterMs: hedgeMs, budget: hedgeBudget };
 }
 
 async function whole(served: Served, relay: Relay): Promise<Response> {

@@ -15,6 +15,8 @@ export interface Tier {
   readonly maxInputChars: number;
   /** What a question takes of its caller's rate. */
   readonly weight: number;
+  /** Of silence, after which a second model is asked beside the first. */
+  readonly hedgeMs?: number;
 }
 
 const tiers: Readonly<Record<string, Omit<Tier, "name">>> = MODELS.tiers;

@@ -371,6 +371,10 @@ export const MODELS = {
     "windowMs": 30000
   },
   "defaultTier": "human",
+  "hedging": {
+    "burst": 5,
+    "share": 0.1
+  },
   "idempotency": {
     "keepS": 86400,
     "maxKeyChars": 200
@@ -403,7 +407,8 @@ export const MODELS = {
       "guests": false,
       "maxTokens": 2048,
       "maxInputChars": 96000,
-      "weight": 2
+      "weight": 2,
+      "hedgeMs": 2000
     },
     "human": {
       "models": [
