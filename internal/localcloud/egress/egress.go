@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -38,12 +39,22 @@ func New(hosts map[string]http.Handler, log *slog.Logger) *Egress {
 			DialContext: e.dial.DialContext, DisableCompression: true, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64,
 			IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second,
 		},
-		FlushInterval: -1,
+		FlushInterval: together, // of answers that say how long they are; the others are flushed with each piece, and gathered
+		BufferPool:    buffers{},
 		ErrorHandler:  e.failed,
 		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	return e
 }
+
+// buffers are what bodies are copied through.
+type buffers struct{}
+
+var free = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+func (buffers) Get() []byte { return *free.Get().(*[]byte) }
+
+func (buffers) Put(b []byte) { free.Put(&b) }
 
 // Close lets go of idle connections.
 func (e *Egress) Close() { e.proxy.Transport.(*http.Transport).CloseIdleConnections() }
@@ -61,7 +72,9 @@ func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		double.ServeHTTP(w, r)
 		return
 	}
-	e.proxy.ServeHTTP(w, r)
+	g := &gathering{ResponseWriter: w}
+	defer g.close()
+	e.proxy.ServeHTTP(g, r)
 }
 
 // failed answers as Cloudflare does when the way to a server fails, so that a Worker meets here what it meets there.

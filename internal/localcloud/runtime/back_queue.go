@@ -40,10 +40,15 @@ func (b *backend) serveQueue(w http.ResponseWriter, r *http.Request, name string
 func (b *backend) queueNamed(name string) (store.Queue, error) {
 	var found store.Queue
 	err := b.store.View(func(tx *store.Tx) error {
+		// Every message asks, so what was found once is looked at first: it may be gone by now, or be another of the same name.
+		if id, ok := b.queueIDs.Load(name); ok && tx.Get(store.Queues, id.(string), &found) == nil && found.Name == name {
+			return nil
+		}
 		qs, err := store.All[store.Queue](tx, store.Queues, "")
 		for _, q := range qs {
 			if q.Name == name {
 				found = q
+				b.queueIDs.Store(name, q.ID)
 				return nil
 			}
 		}

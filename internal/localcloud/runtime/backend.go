@@ -32,6 +32,7 @@ type backend struct {
 	analytics *analytics
 	pools     *pools
 	out       *outbound // nil when Workers reach the network themselves
+	queueIDs  sync.Map  // by the names that bindings use
 
 	mu      sync.Mutex
 	secrets map[string]string

@@ -20,7 +20,7 @@ export async function attemptWhole(
   controller = new AbortController(),
 ): Promise<Piece> {
   try {
-    const piece = await orLate(times.firstMs, provider.whole(model, question, controller.signal), "late");
+    const piece = await orLate(times.firstMs, provider.whole(model, question, controller.signal));
     if (piece.text.trim() === "") {
       throw new Failure("empty", "the answer says nothing");
     }
@@ -45,14 +45,15 @@ export async function* attemptStream(
 ): AsyncGenerator<Piece, void, void> {
   const stream = new Progress(times);
   try {
-    const body = await orLate(times.firstMs, provider.stream(model, question, controller.signal), "late");
+    const body = await orLate(times.firstMs, provider.stream(model, question, controller.signal));
     const reader = body.getReader();
     while (!stream.over) {
-      const read = await orLate(stream.patience(), reader.read(), stream.begun ? "stalled" : "late");
+      const read = await stream.within(reader.read());
       if (read.done) {
         throw new Failure("cut", "the stream ended before its end");
       }
-      yield* stream.take(read.value);
+      yield stream.take(read.value);
+      stream.taken();
     }
   } catch (error) {
     if (!stream.finished) {
@@ -60,9 +61,12 @@ export async function* attemptStream(
     }
     // All content is there: what is missing is at most what it used.
   } finally {
+    stream.end();
     controller.abort();
   }
 }
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** How far a stream has come. */
 class Progress {
@@ -75,34 +79,100 @@ class Progress {
   private readonly events = new EventReader();
   private readonly gapMs: number;
   private deadline: number;
+  /** What was wrong after the pieces that were given. */
+  private broken: unknown;
+  private fresh = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer looks again. */
+  private due = Number.POSITIVE_INFINITY;
+  private late: ((reason: Failure) => void) | undefined;
 
   constructor({ firstMs, gapMs }: AttemptTimes) {
     this.gapMs = gapMs;
     this.deadline = Date.now() + firstMs;
   }
 
-  /** How long content may still be waited for. */
-  patience(): number {
-    return this.deadline - Date.now();
+  /** Waits for as long as content may still be waited for. One timer looks after a whole stream: one for each read would cost more than the read. */
+  within<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.late = reject;
+      this.watch();
+      promise.then(
+        (value) => {
+          this.late = undefined;
+          resolve(value);
+        },
+        (error) => {
+          this.late = undefined;
+          reject(error);
+        },
+      );
+    });
   }
 
-  /** Gives the pieces that these bytes complete. */
-  *take(bytes: Uint8Array): Generator<Piece, void, void> {
-    let content = false;
-    for (const data of this.events.push(bytes)) {
-      if (data === "[DONE]") {
-        this.over = true;
-        return;
+  private watch(): void {
+    if (this.due <= this.deadline) {
+      return; // it looks again in time
+    }
+    clearTimeout(this.timer);
+    this.due = this.deadline;
+    this.timer = setTimeout(() => this.look(), Math.max(0, this.deadline - Date.now()));
+  }
+
+  private look(): void {
+    this.due = Number.POSITIVE_INFINITY;
+    if (this.late === undefined) {
+      return; // nobody waits: it is the caller who is slow
+    }
+    if (Date.now() < this.deadline) {
+      this.watch();
+    } else {
+      this.late(new Failure(this.begun ? "stalled" : "late", "nothing in time"));
+    }
+  }
+
+  /**
+   * Gives what these bytes say, as one piece: what arrived together goes on together. What is wrong in their middle is thrown by taken(),
+   * when the piece before it is on its way.
+   */
+  take(bytes: Uint8Array): Piece {
+    const all: Writable<Piece> = { text: "", finish: undefined, usage: undefined };
+    this.fresh = false;
+    try {
+      for (const data of this.events.push(bytes)) {
+        if (data === "[DONE]") {
+          this.over = true;
+          break;
+        }
+        this.add(parseChunk(data), all);
       }
-      const piece = parseChunk(data);
-      this.finished ||= piece.finish !== undefined;
-      content ||= piece.text.trim() !== "";
-      this.begun ||= content;
-      yield piece;
+    } catch (error) {
+      this.broken = error;
     }
-    if (content) {
-      this.deadline = Date.now() + this.gapMs; // from here, so that a slow reader is not held against the provider
+    return all;
+  }
+
+  private add({ text, finish, usage }: Piece, all: Writable<Piece>): void {
+    all.text += text;
+    all.finish = finish ?? all.finish;
+    all.usage = usage ?? all.usage;
+    this.finished ||= finish !== undefined;
+    this.fresh ||= text.trim() !== "";
+    this.begun ||= this.fresh;
+  }
+
+  /** What was given has been taken: the next is waited for from here, so that a slow reader is not held against the provider. */
+  taken(): void {
+    if (this.broken !== undefined) {
+      throw this.broken;
     }
+    if (this.fresh) {
+      this.deadline = Date.now() + this.gapMs;
+    }
+  }
+
+  end(): void {
+    clearTimeout(this.timer);
   }
 
   failure(error: unknown): Failure {
@@ -111,9 +181,9 @@ class Progress {
 }
 
 /** Waits at most so long. */
-function orLate<T>(milliseconds: number, promise: Promise<T>, kind: "late" | "stalled"): Promise<T> {
+function orLate<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Failure(kind, `nothing in ${milliseconds} ms`)), Math.max(0, milliseconds));
+    const timer = setTimeout(() => reject(new Failure("late", `nothing in ${milliseconds} ms`)), Math.max(0, milliseconds));
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

@@ -71,8 +71,7 @@ function chat(base: string, key: string): Provider {
   return {
     async whole(model, question, signal) {
       const response = await post(model, question, false, signal);
-      const bytes = await readUpTo(response.body, maxAnswerBytes);
-      return parseWhole(parseJson(bytes));
+      return parseWhole(parseJson(await readAnswer(response)));
     },
     async stream(model, question, signal) {
       const response = await post(model, question, true, signal);
@@ -115,6 +114,19 @@ function parseJson(bytes: Uint8Array): unknown {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
   } catch {
     throw new Failure("malformed", "the answer is not JSON");
+  }
+}
+
+/** Reads an answer whole. One that says how long it is, and is not packed, is read by the runtime alone. */
+async function readAnswer(response: Response): Promise<Uint8Array> {
+  const length = response.headers.get("content-length");
+  if (length === null || Number(length) > maxAnswerBytes || response.headers.has("content-encoding")) {
+    return readUpTo(response.body, maxAnswerBytes);
+  }
+  try {
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (cause) {
+    throw new Failure("cut", "the answer broke off", { cause });
   }
 }
 

@@ -12,6 +12,7 @@ export class Call<Env> {
   readonly ctx: ExecutionContext;
   readonly params: Params;
   private readonly maxBody: number;
+  private known: Caller | undefined;
 
   constructor(request: Request, env: Env, ctx: ExecutionContext, route: { params: Params; maxBody: number }) {
     this.request = request;
@@ -28,7 +29,8 @@ export class Call<Env> {
 
   /** Who is calling, by the gateway's word. */
   get caller(): Caller {
-    return decodeCaller(this.request.headers.get(CALLER_HEADER));
+    this.known ??= decodeCaller(this.request.headers.get(CALLER_HEADER));
+    return this.known;
   }
 
   /** The body as a JSON object within the path's limit. */
