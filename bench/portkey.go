@@ -78,7 +78,7 @@ func (s *stage) platformWay(ctx context.Context, db *pgx.Conn, upstream string) 
 	}
 	return way{
 		name: "ours", dial: s.edge, host: apiHost, headers: []string{bearer},
-		spent: func() (spent, error) { return measureCPU(s.endpoints.PID) },
+		spent: s.spent,
 		rest: func(ctx context.Context, asked int) error {
 			if err := ledger.await(ctx, asked); err != nil {
 				return err
@@ -87,6 +87,8 @@ func (s *stage) platformWay(ctx context.Context, db *pgx.Conn, upstream string) 
 		},
 	}, err
 }
+
+func (s *stage) spent() (spent, error) { return measureCPU(s.endpoints.PID) }
 
 // rebind gives a Worker another value of a plain text that it is bound to.
 func (s *stage) rebind(ctx context.Context, script, name, value string) error {
