@@ -68,6 +68,9 @@ func checkTiers(c *Contract, rep *report) {
 		if t.MaxTokens == 0 || t.MaxInputChars == 0 {
 			rep.addf(file, at, "may read or write nothing: max_tokens and max_input_chars want to be above 0")
 		}
+		if t.MinTokens == 0 || t.MinTokens > t.MaxTokens {
+			rep.addf(file, join(at, "min_tokens"), "wants to be from 1 to max_tokens")
+		}
 		checkHedge(c, rep, at, t)
 	}
 }

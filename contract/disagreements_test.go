@@ -231,6 +231,7 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"a breaker that never opens":   {"models.json", `"failures": 3`, `"failures": 0`, "breaker: has a 0"},
 	"a breaker with no patience":   {"models.json", `"max_open_s": 300`, `"max_open_s": 10`, "breaker.max_open_s: is below breaker.open_s"},
 	"a probe given up too soon":    {"models.json", `"probe_s": 30`, `"probe_s": 3`, "breaker.probe_s: is below times.overall_ms"},
+	"a tier that must write more":  {"models.json", `"min_tokens": 64`, `"min_tokens": 1025`, "tiers.human.min_tokens: wants to be from 1 to max_tokens"},
 	"a hedge after the turn":       {"models.json", `"hedge_ms": 2000`, `"hedge_ms": 7000`, "tiers.advanced.hedge_ms: is not below times.first_token_ms"},
 	"a hedge at the same place":    {"models.json", `"provider": "cfai", "model": "@cf/meta/llama-3.3-70b-instruct-fp8-fast"`, `"provider": "groq", "model": "llama-3.3-70b"`, "tiers.advanced.hedge_ms: wants a second model at another provider"},
 	"hedges without an end":        {"models.json", `"share_percent": 10`, `"share_percent": 51`, "hedging.share_percent: wants to be from 1 to 50"},

@@ -37,6 +37,7 @@ type Tier struct {
 	Aliases       []string `json:"aliases,omitempty"`
 	Models        []Model  `json:"models"`
 	Guests        bool     `json:"guests,omitempty"` // may be asked for without an account
+	MinTokens     int      `json:"min_tokens"`       // an answer is cut to what is left of a budget, but to no less
 	MaxTokens     int      `json:"max_tokens"`
 	MaxInputChars int      `json:"max_input_chars"`
 	HedgeMS       int      `json:"hedge_ms,omitempty"` // of silence, after which the next model is asked as well; without it, never

@@ -10,6 +10,7 @@ import (
 type tsTier struct {
 	Models        []contract.Model `json:"models"`
 	Guests        bool             `json:"guests"`
+	MinTokens     int              `json:"minTokens"`
 	MaxTokens     int              `json:"maxTokens"`
 	MaxInputChars int              `json:"maxInputChars"`
 	Weight        int              `json:"weight"`
@@ -20,7 +21,7 @@ type tsTier struct {
 func modelsOf(m contract.Models, weights map[string]int) any {
 	tiers, aliases := map[string]tsTier{}, map[string]string{}
 	for name, t := range m.Tiers {
-		tiers[name] = tsTier{t.Models, t.Guests, t.MaxTokens, t.MaxInputChars, weights[name], t.HedgeMS}
+		tiers[name] = tsTier{t.Models, t.Guests, t.MinTokens, t.MaxTokens, t.MaxInputChars, weights[name], t.HedgeMS}
 		for _, alias := range t.Aliases {
 			aliases[alias] = name
 		}

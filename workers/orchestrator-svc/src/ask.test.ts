@@ -388,7 +388,7 @@ describe("POST /v1/chat/completions", () => {
     ["no messages", { messages: [] }, 400, "invalid_messages"],
     ["a message of nobody", { messages: [{ role: "oracle", content: "x" }] }, 400, "invalid_messages"],
     ["null for a message", { messages: [null] }, 400, "invalid_messages"],
-    ["a picture", { messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "x" } }] }] }, 400, "invalid_messages"],
+    ["a part of no kind", { messages: [{ role: "user", content: [{ type: "constructor" }] }] }, 400, "invalid_messages"],
     ["two answers", { n: 2 }, 400, "unsupported_n"],
     ["tools", { tools: [{}] }, 400, "unsupported_tools"],
     ["a stream of some kind", { stream: "yes" }, 400, "invalid_stream"],

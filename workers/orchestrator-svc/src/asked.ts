@@ -53,6 +53,7 @@ export function readChat(body: JsonObject, header: string | null, caller: Caller
     ["functions", undefined],
     ["logprobs", false],
     ["response_format", undefined],
+    ["audio", undefined],
   ] as const) {
     const given = body[name];
     if (given !== undefined && given !== null && given !== plain && !isEmptyList(given) && !isTextFormat(given)) {
@@ -93,10 +94,21 @@ function chatMessage(given: unknown, at: number): Message {
 
 function partsOf(parts: readonly unknown[]): string | undefined {
   const texts = parts.map((part) => part as { type?: unknown; text?: unknown } | null);
+  const unread = texts.find((part) => typeof part?.type === "string" && Object.hasOwn(unreadable, part.type))?.type;
+  if (unread !== undefined) {
+    throw new Problem(415, "attachment_unreadable", unreadable[unread as string]);
+  }
   return texts.every((part) => part?.type === "text" && typeof part.text === "string")
     ? texts.map((part) => part?.text).join("\n")
     : undefined;
 }
+
+/** Parts that OpenAI's format has and no model of ours is given. */
+const unreadable: Readonly<Record<string, string>> = {
+  image_url: "No model of this platform is shown images yet.",
+  input_audio: "No model of this platform hears yet.",
+  file: "A file is stored first, and then named among the attachments of /api/si/ask.",
+};
 
 function message(role: Message["role"], content: string): Message {
   return { role, content };

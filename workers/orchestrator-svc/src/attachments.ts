@@ -55,6 +55,9 @@ function attachmentOf(given: unknown, at: number): Attachment {
   if (role === "image") {
     throw new Problem(415, "attachment_unreadable", `attachments[${at}] is an image, and no model of this platform is shown images yet.`);
   }
+  if (role === "audio") {
+    throw new Problem(415, "attachment_unreadable", `attachments[${at}] is audio, and no model of this platform hears yet.`);
+  }
   if (role !== "context" && role !== "input") {
     throw new Problem(400, "invalid_attachments", `attachments[${at}].role is context or input.`);
   }

@@ -81,7 +81,8 @@ describe("a caller's limits", () => {
     await (await ask(user("poor@example.test"))).text();
     await settledOf("poor@example.test");
     const statuses = await Promise.all([1, 2, 3].map(async () => (await ask(user("poor@example.test"))).status));
-    expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(1);
+    // One as long as it may be, and one that is cut to what that leaves.
+    expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(2);
   });
 
   it("are given back where no model answered, whole or as a stream", async () => {

@@ -13,6 +13,14 @@ export function mostOf({ messages, maxTokens }: Question): number {
   return priceOf(bytes + maxTokens);
 }
 
+/** The question with as long an answer as so many micro-credits pay for; undefined where that is no shorter one, or too short to be of use. */
+export function shortened<Q extends Question>(question: Q, micro: number, minTokens: number): Q | undefined {
+  const over = mostOf(question) - micro;
+  const tokens = Math.ceil(over / priceOf(1));
+  const maxTokens = question.maxTokens - tokens;
+  return tokens > 0 && maxTokens >= Math.min(minTokens, question.maxTokens) ? { ...question, maxTokens } : undefined;
+}
+
 /** A character outside of ASCII is three bytes at most for each unit that length counts. */
 function bytesOf(text: string): number {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII is what is looked for.

@@ -1,5 +1,5 @@
 import { MODELS } from "../../shared/src/contract.gen";
-import { type Admitted, admit } from "../../shared/src/limits/admission";
+import { type Admitted, admit, OutOfBudget } from "../../shared/src/limits/admission";
 import { creditsOf as creditsOfMicro, priceOf } from "../../shared/src/money/micro";
 import { Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
@@ -10,7 +10,7 @@ import type { Env } from "./env.gen";
 import type { Hedge } from "./hedge";
 import { type Once, once } from "./idempotency";
 import { breakers, hedgeBudget } from "./known";
-import { mostOf } from "./most";
+import { mostOf, shortened } from "./most";
 import { type PromptCache, promptCache } from "./prompt-cache";
 import { providersOf } from "./provider";
 import { type Answer, type Delta, estimate, type Relay, relayStream, relayWhole } from "./relay";
@@ -47,24 +47,35 @@ interface Served {
   readonly cache: PromptCache | undefined;
 }
 
+/** A question as it may be asked, and what was taken for it. */
+interface Admission {
+  readonly asked: Asked;
+  readonly admitted: Admitted;
+}
+
 /** Answers a question once a key, whole or as a stream. */
 export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door: Door): Promise<Response> {
   const about = { requestId: call.requestId, now: Math.floor(Date.now() / 1000) };
   const payer = payerOf(call.caller);
-  const { name: _, pinned: __, weight: ___, hedgeMs: ____, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
+  const { name: _, pinned: __, weight: ___, hedgeMs: ____, minTokens: _____, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
   const use = await once(call, [new URL(call.request.url).pathname, { ...asked, tier }]);
   const balance = shownBalance(call.env.KV_BILLING, payer);
   const cache = use.kept === undefined ? promptCache(call, asked, payer) : undefined;
   let admitted: Admitted | undefined;
   try {
-    admitted = await admission(call, asked, use, cache);
-    const served = { call, asked, use, door, about, payer, balance, admitted, cache };
+    const may = await admission(call, asked, use, cache);
+    ({ admitted } = may);
+    const cut = may.asked !== asked; // what is as long as a budget had room for is not what others ask for
+    const served = { call, asked: may.asked, use, door, about, payer, balance, admitted, cache: cut ? undefined : cache };
     const before = cache === undefined ? use.kept : await cache.known;
     if (before !== undefined) {
       return withAccount(await again(served, before, stream), await balance, admitted);
     }
     const relay = relayOf(call, asked);
     const response = stream ? await streamed(served, relay) : await whole(served, relay);
+    if (cut) {
+      response.headers.set("x-tokens-limit", String(may.asked.question.maxTokens));
+    }
     return withAccount(response, await balance, admitted);
   } catch (error) {
     use.end();
@@ -75,17 +86,36 @@ export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door
   }
 }
 
-/** An answer that is kept costs nothing again, but asking for it counts. */
-async function admission(call: Call<Env>, asked: Asked, { kept }: Once, cache: PromptCache | undefined): Promise<Admitted> {
-  if (kept !== undefined || cache === undefined) {
-    return admittedAt(call, asked, kept === undefined ? mostOf(asked.question) : 0);
-  }
+/**
+ * Takes what a question may cost of its caller's limits, and gives it as it may be asked. An answer that is kept costs nothing again, but
+ * asking for it counts.
+ */
+async function admission(call: Call<Env>, asked: Asked, { kept }: Once, cache: PromptCache | undefined): Promise<Admission> {
+  const most = kept === undefined ? mostOf(asked.question) : 0;
   try {
-    return await admittedAt(call, asked, mostOf(asked.question));
+    return { asked, admitted: await admittedAt(call, asked, most) };
   } catch (error) {
+    if (!(error instanceof OutOfBudget)) {
+      throw error;
+    }
     // What is known costs nothing: a budget that has no room for a model's answer has room for it.
-    if (error instanceof Problem && error.code === "budget_exhausted" && (await cache.known) !== undefined) {
-      return admittedAt(call, asked, 0);
+    const known = await cache?.known;
+    return known === undefined ? shorter(call, asked, error) : { asked, admitted: await admittedAt(call, asked, 0) };
+  }
+}
+
+/** Asks for as long an answer as the budget has room for. Another may take of it meanwhile, and a tenant may have less than its caller. */
+async function shorter(call: Call<Env>, asked: Asked, refused: OutOfBudget, tries = 3): Promise<Admission> {
+  const question = shortened(asked.question, refused.left, asked.tier.minTokens);
+  if (question === undefined || tries === 0) {
+    throw refused;
+  }
+  const less = { ...asked, question };
+  try {
+    return { asked: less, admitted: await admittedAt(call, less, mostOf(question)) };
+  } catch (error) {
+    if (error instanceof OutOfBudget) {
+      return shorter(call, less, error, tries - 1);
     }
     throw error;
   }

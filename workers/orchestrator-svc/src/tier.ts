@@ -11,6 +11,8 @@ export interface Tier {
   readonly pinned?: readonly Target[];
   readonly models: readonly Target[];
   readonly guests: boolean;
+  /** An answer is cut to what is left of a budget, but to no less. */
+  readonly minTokens: number;
   readonly maxTokens: number;
   readonly maxInputChars: number;
   /** What a question takes of its caller's rate. */

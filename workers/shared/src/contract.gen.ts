@@ -12,7 +12,7 @@ export const LIMITS = {
 export const CORS = {
   "methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH",
   "allowHeaders": "Authorization, Content-Type, X-User-Email, X-Admin-Key, X-Admin-Token, X-Intelligence-Tier, X-AB-Variant, X-Client-Id, X-Client-TS, X-Project-Name, X-Project-Pages, X-Skills, X-Experiment, Idempotency-Key, Cache-Control",
-  "exposeHeaders": "Content-Type, Content-Disposition, X-Request-Id, X-Credits-Used, X-Credits-Balance, X-Tokens-In, X-Tokens-Out, X-Provider, X-Model, X-Cache, Age, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy",
+  "exposeHeaders": "Content-Type, Content-Disposition, X-Request-Id, X-Credits-Used, X-Credits-Balance, X-Tokens-In, X-Tokens-Out, X-Tokens-Limit, X-Provider, X-Model, X-Cache, Age, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy",
   "vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
   "credentials": true,
   "maxAge": "86400"
@@ -405,6 +405,7 @@ export const MODELS = {
         }
       ],
       "guests": false,
+      "minTokens": 128,
       "maxTokens": 2048,
       "maxInputChars": 96000,
       "weight": 2,
@@ -426,6 +427,7 @@ export const MODELS = {
         }
       ],
       "guests": true,
+      "minTokens": 64,
       "maxTokens": 1024,
       "maxInputChars": 32000,
       "weight": 1
@@ -446,6 +448,7 @@ export const MODELS = {
         }
       ],
       "guests": false,
+      "minTokens": 128,
       "maxTokens": 4096,
       "maxInputChars": 200000,
       "weight": 5

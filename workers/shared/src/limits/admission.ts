@@ -22,6 +22,17 @@ interface Asked {
   readonly said: Admission | undefined;
 }
 
+/** A budget has less left than a call may cost; with what is left a smaller one may be asked for. */
+export class OutOfBudget extends Problem {
+  /** In micro-credits, of the budget that refused. */
+  readonly left: number;
+
+  constructor(detail: string, left: number, headers: Record<string, string>) {
+    super(429, "budget_exhausted", detail, { headers });
+    this.left = left;
+  }
+}
+
 const { decideMs } = ALLOWANCES.keeping;
 
 /**
@@ -83,12 +94,11 @@ function problemOf(asked: readonly Asked[]): Problem | undefined {
 
 function refusal(subject: Subject, said: Admission): Problem {
   const whose = subject.name.startsWith("caller:") ? "You have" : "All of your tenant together have";
-  const [code, detail] =
-    said.outcome === "rate"
-      ? ["rate_limited", `${whose} asked too often.`]
-      : ["budget_exhausted", `${whose} spent, or hold for calls that are not over, what a day's budget has.`];
   const retry: Record<string, string> = said.retryMs === undefined ? {} : { "retry-after": String(seconds(said.retryMs)) };
-  return new Problem(429, code, detail, { headers: { ...headersFor(subject, said), ...retry } });
+  const headers = { ...headersFor(subject, said), ...retry };
+  return said.outcome === "rate"
+    ? new Problem(429, "rate_limited", `${whose} asked too often.`, { headers })
+    : new OutOfBudget(`${whose} spent, or hold for calls that are not over, what a day's budget has.`, said.micro, headers);
 }
 
 function headersOf(asked: Asked | undefined): Record<string, string> {

@@ -1,0 +1,144 @@
+import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+
+import type { Limits } from "../../shared/src/limits/limits";
+import { callerSubject } from "../../shared/src/limits/subject";
+import type { UsageEvent } from "../../shared/src/money/usage";
+import { user } from "../../shared/src/testing/callers";
+import type { Env } from "./env.gen";
+import worker from "./worker";
+
+const bound = env as unknown as Env;
+const bob = "bob@example.test";
+
+/** Sends what is bad, and what was charged for it and held for it afterwards. */
+async function send(id: string, path: string, body: unknown, headers: Record<string, string> = {}) {
+  const sent: UsageEvent[] = [];
+  const USAGE = { send: async (event: UsageEvent) => void sent.push(event) } as unknown as Queue;
+  const request = new Request(`https://service${path}`, {
+    method: "POST",
+    headers: { ...user(id), ...headers },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+  const ctx = createExecutionContext();
+  const response = (await worker.fetch?.(request as never, { ...bound, USAGE }, ctx)) as Response;
+  const said = await response.text();
+  await waitOnExecutionContext(ctx);
+  const subject = callerSubject(id);
+  const { spent, held } = await (bound.LIMITS.getByName(subject.name) as unknown as Limits).show(subject.allowance);
+  return { status: response.status, said, sent, spent, held, headers: response.headers };
+}
+
+const codeOf = (said: string) => {
+  const { error } = JSON.parse(said) as { error: string | { code: string } };
+  return typeof error === "string" ? error : error.code;
+};
+
+const ask = "/api/si/ask";
+const complete = "/api/v1/llm/complete";
+const chat = "/v1/chat/completions";
+const question = (more: object = {}) => ({ skill: "general", input: "hi", ...more });
+const messages = (content: unknown) => ({ model: "human", messages: [{ role: "user", content }] });
+const tenMegabytes = "x".repeat(10 * 1024 * 1024);
+const html = { groq: "html", openai: "html", cfai: "malformed" };
+
+async function fileOfBob(): Promise<string> {
+  const headers = { ...user(bob), "content-type": "text/plain", "content-length": "6" };
+  const stored = await bound.FILES.fetch("https://service/api/files?filename=secret.txt", { method: "POST", headers, body: "secret" });
+  return (await stored.json<{ key: string }>()).key;
+}
+
+describe("bad input is refused with a clear code and the right status, and nothing is billed or held", () => {
+  it.each<[string, string, unknown, number, string, Record<string, string>?]>([
+    ["unknown skill", ask, question({ skill: "juggle" }), 400, "unknown_skill"],
+    ["unknown tier", ask, question(), 400, "unknown_tier", { "x-intelligence-tier": "royal" }],
+    ["unknown tier for a model", chat, { ...messages("hi"), model: "royal" }, 404, "model_not_found"],
+    ["10 MB prompt", ask, question({ input: tenMegabytes }), 413, "body_too_large"],
+    ["10 MB prompt to complete", complete, { prompt: tenMegabytes }, 413, "body_too_large"],
+    ["10 MB prompt among messages", chat, messages(tenMegabytes), 413, "body_too_large"],
+    ["prompt that the tier does not read", ask, question({ input: "x".repeat(40_000) }), 413, "input_too_long"],
+    ["number for a prompt", ask, question({ input: 7 }), 400, "invalid_input"],
+    ["truth for a prompt", ask, question({ input: true }), 400, "invalid_input"],
+    ["list for a prompt", ask, question({ input: ["hi"] }), 400, "invalid_input"],
+    ["null for a prompt", ask, question({ input: null }), 400, "invalid_input"],
+    ["object for a prompt to complete", complete, { prompt: { text: "hi" } }, 400, "invalid_prompt"],
+    ["number for a message", chat, messages(7), 400, "invalid_messages"],
+    ["text for messages", chat, { model: "human", messages: "hi" }, 400, "invalid_messages"],
+    ["no JSON", ask, "{", 400, "invalid_json"],
+    ["a list for a body", ask, "[]", 400, "invalid_json"],
+    [
+      "image among attachments",
+      ask,
+      question({ attachments: [{ storage: "r2", key: "uploads/x", role: "image" }] }),
+      415,
+      "attachment_unreadable",
+    ],
+    [
+      "audio among attachments",
+      ask,
+      question({ attachments: [{ storage: "r2", key: "uploads/x", role: "audio" }] }),
+      415,
+      "attachment_unreadable",
+    ],
+    [
+      "image in a message",
+      chat,
+      messages([{ type: "image_url", image_url: { url: "https://x.test/a.png" } }]),
+      415,
+      "attachment_unreadable",
+    ],
+    [
+      "audio in a message",
+      chat,
+      messages([{ type: "input_audio", input_audio: { data: "", format: "wav" } }]),
+      415,
+      "attachment_unreadable",
+    ],
+    ["audio for an answer", chat, { ...messages("hi"), audio: { voice: "alloy", format: "wav" } }, 400, "unsupported_audio"],
+    ["HTML upstreams", ask, question({ input: html }), 503, "models_unavailable"],
+    [
+      "a stream of HTML upstreams",
+      ask,
+      question({ input: { ...html, cfai: "malformed0" } }),
+      503,
+      "models_unavailable",
+      { accept: "text/event-stream" },
+    ],
+  ])("%s", async (name, path, body, status, error, headers) => {
+    const answer = await send(`${name.toLowerCase().replaceAll(" ", "-")}@example.test`, path, body, headers);
+    expect([answer.status, codeOf(answer.said)]).toEqual([status, error]);
+    expect([answer.sent, answer.spent, answer.held, answer.headers.get("x-credits-used")]).toEqual([[], 0, 0, null]);
+    expect(answer.said.length).toBeLessThan(1_000);
+  });
+
+  it("attachment of another user: the same answer, whether it is there or not", async () => {
+    const key = await fileOfBob();
+    const of = (name: string) => question({ attachments: [{ storage: "r2", key: name }] });
+    const [there, gone] = [
+      await send("eve@example.test", ask, of(key)),
+      await send("eve@example.test", ask, of(key.replace("secret", "absent"))),
+    ];
+    expect([there.status, codeOf(there.said), there.sent, there.spent, there.held]).toEqual([403, "attachment_forbidden", [], 0, 0]);
+    expect([gone.status, gone.said]).toEqual([there.status, there.said]);
+  });
+
+  it("Idempotency-Key reused with another body", async () => {
+    const keyed = { "idempotency-key": "reused" };
+    const first = await send("ada@example.test", ask, question(), keyed);
+    const other = await send("ada@example.test", ask, question({ input: "another" }), keyed);
+    expect([first.status, first.sent.length, other.status, codeOf(other.said), other.sent]).toEqual([
+      200,
+      1,
+      409,
+      "idempotency_key_reused",
+      [],
+    ]);
+    expect([other.spent, other.held]).toEqual([first.spent, 0]);
+  });
+
+  it("an upstream that answers HTML is passed over, and the answer of the next is billed once", async () => {
+    const answer = await send("one html@example.test", ask, question({ input: { groq: "html" } }));
+    expect([answer.status, answer.headers.get("x-provider"), answer.sent.length]).toEqual([200, "cfai", 1]);
+    expect(answer.sent[0]?.meta.attempts).toMatch(/^groq \S+ malformed \d+ ms, cfai \S+ answered/);
+  });
+});
