@@ -15,7 +15,7 @@ export interface Env {
   /** The balance that goes with an answer. */
   readonly KV_BILLING: KVNamespace;
   /** Admits each question before a model is asked, and is told what it came to. */
-  readonly LIMITS: DurableObjectNamespace;
+  readonly LIMITS: Fetcher;
   /** Without it OpenAI is passed over. */
   readonly OPENAI_API_KEY?: string;
   /** Where OpenAI is; a double serves it on this machine. */

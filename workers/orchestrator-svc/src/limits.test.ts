@@ -1,17 +1,25 @@
 import { SELF } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { CALLER_HEADER, type Caller, encodeCaller } from "../../shared/src/caller";
 import { ALLOWANCES } from "../../shared/src/contract.gen";
 import { admit } from "../../shared/src/limits/admission";
-import type { Limits } from "../../shared/src/limits/limits";
-import { callerSubject, type Subject, tenantSubject } from "../../shared/src/limits/subject";
+import { microOf } from "../../shared/src/money/micro";
 import type { Env } from "./env.gen";
 import { mostOf } from "./most";
 
 const { LIMITS } = env as unknown as Env;
-const limitsOf = ({ name }: Subject) => LIMITS.getByName(name) as unknown as Limits;
+
+/** Asks the limiter as an operator does. */
+async function operate(query: string, body?: object) {
+  const headers = { [CALLER_HEADER]: encodeCaller({ id: null, role: null, tenant: null, admin: true }) };
+  const put = { method: "PUT", body: JSON.stringify({ ...body, reason: "test" }) };
+  const response = await LIMITS.fetch(`https://limiter.test/api/admin/limits?${query}`, { headers, ...(body === undefined ? {} : put) });
+  type Shown = { rate: { remaining: number }; budget: { spent_credits: number; held_credits: number } };
+  const { rate, budget } = await response.json<Shown>();
+  return { remaining: rate.remaining, spent: microOf(budget.spent_credits) as number, held: microOf(budget.held_credits) as number };
+}
 
 function user(id: string): Caller {
   return { id, role: "user", tenant: null, admin: false };
@@ -32,16 +40,14 @@ function ask(caller: Caller, input: object | string = "hello", headers: Record<s
 
 /** What is left of a caller's rate and budget once nothing of it is held. */
 async function settledOf(id: string) {
-  const subject = callerSubject(id);
   for (;;) {
-    const standing = await limitsOf(subject).show(subject.allowance);
+    const standing = await operate(`caller=${id}`);
     if (standing.held === 0) {
       return standing;
     }
   }
 }
 
-const own = { actor: "test", reason: "test" };
 const down = { groq: "500", cfai: "500", openai: "500" };
 
 describe("a caller's limits", () => {
@@ -56,7 +62,7 @@ describe("a caller's limits", () => {
   });
 
   it("turn away who asks too often, say for how long, and ask no model", async () => {
-    await limitsOf(callerSubject("often@example.test")).set({ ...own, rate: { count: 1, periodMs: 3_600_000, burst: 2 } });
+    await operate("", { caller: "often@example.test", rate: { count: 1, period_ms: 3_600_000, burst: 2 } });
     const answers = await Promise.all([1, 2, 3, 4].map(() => ask(user("often@example.test"))));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 429, 429]);
     const refused = answers.find(({ status }) => status === 429) as Response;
@@ -71,13 +77,13 @@ describe("a caller's limits", () => {
   });
 
   it("turn away what the day's budget has no room for, until the day is over", async () => {
-    await limitsOf(callerSubject("poor@example.test")).set({ ...own, micro: 1000 });
+    await operate("", { caller: "poor@example.test", credits_a_day: 0.001 });
     const refused = await ask(user("poor@example.test"));
     expect(refused.status).toBe(429);
     expect(await refused.json()).toMatchObject({ error: "budget_exhausted" });
     // More than a whole budget is never admitted, and no wait is named.
     expect(refused.headers.has("retry-after")).toBe(false);
-    await limitsOf(callerSubject("poor@example.test")).set({ ...own, micro: 60_000 });
+    await operate("", { caller: "poor@example.test", credits_a_day: 0.06 });
     await (await ask(user("poor@example.test"))).text();
     await settledOf("poor@example.test");
     const statuses = await Promise.all([1, 2, 3].map(async () => (await ask(user("poor@example.test"))).status));
@@ -120,20 +126,19 @@ describe("a caller's limits", () => {
   });
 
   it("are a guest's own, and all guests' together", async () => {
-    await limitsOf(tenantSubject("guests")).set({ ...own, rate: { count: 1, periodMs: 3_600_000, burst: 1 } });
+    await operate("", { tenant: "guests", rate: { count: 1, period_ms: 3_600_000, burst: 1 } });
     const answers = await Promise.all(["a", "b", "c"].map((name) => ask(guest(name))));
-    await limitsOf(tenantSubject("guests")).set(null);
+    await operate("", { tenant: "guests", clear: true });
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 429, 429]);
     const refused = answers.find(({ status }) => status === 429) as Response;
     expect(refused.headers.get("ratelimit-policy")).toContain('"tenant"');
   });
 
   it("give back to a caller what its tenant refused", async () => {
-    await limitsOf(tenantSubject("small")).set({ ...own, micro: 1 });
+    await operate("", { tenant: "small", credits_a_day: 0.000001 });
     const caller: Caller = { ...user("member@example.test"), tenant: "small" };
     expect((await ask(caller)).status).toBe(429);
-    const subject = callerSubject("member@example.test");
-    while ((await limitsOf(subject).show(subject.allowance)).remaining < subject.allowance.rate.burst) {} // in the background
+    while ((await operate("caller=member@example.test")).remaining < ALLOWANCES.roles.user.rate.burst) {} // in the background
     expect(await settledOf("member@example.test")).toMatchObject({ spent: 0, held: 0, remaining: 100 });
   });
 
@@ -146,18 +151,43 @@ describe("a caller's limits", () => {
   });
 });
 
+/** Admits a question that asks a limiter which answers with this. */
+function asked(caller: Caller, answer: (what: string) => Response | Promise<Response>) {
+  const limiter = { fetch: async (url: string) => answer(url.slice(url.indexOf("_") + 1)) };
+  return admit(limiter as unknown as Fetcher, caller, { weight: 1, micro: 1, waitUntil: (promise) => void promise });
+}
+
 describe("a limiter that is down", () => {
-  const broken = { getByName: () => ({ admit: () => Promise.reject(new Error("down")), cancel: async () => {} }) };
-  const asked = (caller: Caller) =>
-    admit(broken as unknown as DurableObjectNamespace, caller, { weight: 1, micro: 1, waitUntil: (promise) => void promise });
+  const down = () => new Response("down", { status: 500 });
 
   it("lets an account go on, which the ledger charges, and says nothing of limits that it does not know", async () => {
     expect(ALLOWANCES.roles.user.whenDown).toBe("admit");
-    expect((await asked(user("ada@example.test"))).headers).toEqual({});
+    const admitted = await asked(user("ada@example.test"), down);
+    expect(admitted.headers).toEqual({});
   });
 
   it("stops a guest, for whom nobody would pay", async () => {
-    await expect(asked(guest("g"))).rejects.toMatchObject({ status: 503, code: "limiter_unavailable", headers: { "retry-after": "5" } });
+    const down = { status: 503, code: "limiter_unavailable", headers: { "retry-after": "5" } };
+    await expect(asked(guest("g"), () => new Response("down", { status: 500 }))).rejects.toMatchObject(down);
+    await expect(asked(guest("g"), () => Response.json([null, null]))).rejects.toMatchObject(down);
+  });
+});
+
+describe("an answer that takes longer than a hold", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it("is held until it is over, and not after that", async () => {
+    const heard: string[] = [];
+    const { settle } = await asked(user("slow@example.test"), (what) => {
+      heard.push(what);
+      return Response.json([{ outcome: "admitted", rate: ALLOWANCES.roles.user.rate, remaining: 1, resetMs: 1, micro: 1 }]);
+    });
+    await vi.advanceTimersByTimeAsync(2 * ALLOWANCES.keeping.holdMs);
+    expect(heard).toEqual(["admit", ...Array.from({ length: 6 }, () => "renew")]);
+    await settle(1);
+    await vi.advanceTimersByTimeAsync(2 * ALLOWANCES.keeping.holdMs);
+    expect(heard.slice(7)).toEqual(["settle"]);
   });
 });
 

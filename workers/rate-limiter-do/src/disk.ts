@@ -1,8 +1,16 @@
-import { type Account, newAccount } from "../../shared/src/limits/budget";
+import { type Account, apply, type Change, newAccount } from "../../shared/src/limits/budget";
 import type { Own } from "../../shared/src/limits/limits";
 import type { Meter } from "../../shared/src/limits/rate";
 
-/** What a limiter keeps on disk, a row a thing. */
+/** A call as it lies on disk: held until a time, or closed and known until one. Only a closed one has an excess, which may be 0. */
+interface CallRow extends Record<string, SqlStorageValue> {
+  id: string;
+  micro: number;
+  until_ms: number;
+  excess: number | null;
+}
+
+/** What a limiter keeps on disk. */
 export class Disk {
   private readonly sql: SqlStorage;
 
@@ -10,8 +18,7 @@ export class Disk {
     this.sql = sql;
     sql.exec(`
       CREATE TABLE IF NOT EXISTS spent (one INTEGER PRIMARY KEY CHECK (one = 1), day INTEGER NOT NULL, micro INTEGER NOT NULL);
-      CREATE TABLE IF NOT EXISTS holds (id TEXT PRIMARY KEY, micro INTEGER NOT NULL, expires_ms INTEGER NOT NULL);
-      CREATE TABLE IF NOT EXISTS closed (id TEXT PRIMARY KEY, micro INTEGER NOT NULL, excess INTEGER NOT NULL, forget_ms INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS calls (id TEXT PRIMARY KEY, micro INTEGER NOT NULL, until_ms INTEGER NOT NULL, excess INTEGER) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS meter (one INTEGER PRIMARY KEY CHECK (one = 1), at_ms INTEGER NOT NULL, owed INTEGER NOT NULL, period_ms INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS own (one INTEGER PRIMARY KEY CHECK (one = 1), json TEXT NOT NULL);
       CREATE TABLE IF NOT EXISTS ledger (one INTEGER PRIMARY KEY CHECK (one = 1), account TEXT NOT NULL, look_ms INTEGER);
@@ -19,20 +26,14 @@ export class Disk {
   }
 
   account(): Account {
+    const account = newAccount();
     const [spent] = this.sql.exec<{ day: number; micro: number }>("SELECT day, micro FROM spent").toArray();
-    if (spent === undefined) {
-      return newAccount;
+    account.window = spent?.day ?? 0;
+    for (const row of this.sql.exec<CallRow>("SELECT id, micro, until_ms, excess FROM calls ORDER BY until_ms")) {
+      apply(account, { id: row.id, spent: 0, ...callOf(row) });
     }
-    const holds = this.sql.exec<{ id: string; micro: number; expires_ms: number }>("SELECT id, micro, expires_ms FROM holds").toArray();
-    const closed = this.sql
-      .exec<{ id: string; micro: number; excess: number; forget_ms: number }>("SELECT id, micro, excess, forget_ms FROM closed")
-      .toArray();
-    return {
-      window: spent.day,
-      spent: spent.micro,
-      holds: new Map(holds.map((row) => [row.id, { micro: row.micro, expiresMs: row.expires_ms }])),
-      closed: new Map(closed.map((row) => [row.id, { micro: row.micro, excess: row.excess, forgetMs: row.forget_ms }])),
-    };
+    account.spent = spent?.micro ?? 0;
+    return account;
   }
 
   meter(): Meter | undefined {
@@ -54,23 +55,14 @@ export class Disk {
     this.sql.exec("INSERT OR REPLACE INTO meter (one, at_ms, owed, period_ms) VALUES (1, ?, ?, ?)", atMs, owed, periodMs);
   }
 
-  keepSpent({ window, spent }: Account): void {
-    this.sql.exec("INSERT OR REPLACE INTO spent (one, day, micro) VALUES (1, ?, ?)", window, spent);
+  keepSpent(day: number, micro: number): void {
+    this.sql.exec("INSERT OR REPLACE INTO spent (one, day, micro) VALUES (1, ?, ?)", day, micro);
   }
 
-  /** What an account says of one id. */
-  keepCall(account: Account, id: string): void {
-    const hold = account.holds.get(id);
-    if (hold === undefined) {
-      this.sql.exec("DELETE FROM holds WHERE id = ?", id);
-    } else {
-      this.sql.exec("INSERT OR REPLACE INTO holds (id, micro, expires_ms) VALUES (?, ?, ?)", id, hold.micro, hold.expiresMs);
-    }
-    const done = account.closed.get(id);
-    if (done !== undefined) {
-      const row = [id, done.micro, done.excess, done.forgetMs];
-      this.sql.exec("INSERT OR REPLACE INTO closed (id, micro, excess, forget_ms) VALUES (?, ?, ?, ?)", ...row);
-    }
+  keepCall({ id, hold, closed }: Change): void {
+    const [micro, untilMs] = closed === undefined ? [hold?.micro, hold?.expiresMs] : [closed.micro, closed.forgetMs];
+    const row = [id, micro ?? 0, untilMs ?? 0, closed?.excess ?? null];
+    this.sql.exec("INSERT OR REPLACE INTO calls (id, micro, until_ms, excess) VALUES (?, ?, ?, ?)", ...row);
   }
 
   keepOwn(own: Own | null): void {
@@ -85,7 +77,10 @@ export class Disk {
   }
 
   forget(nowMs: number): void {
-    this.sql.exec("DELETE FROM holds WHERE expires_ms <= ?", nowMs);
-    this.sql.exec("DELETE FROM closed WHERE forget_ms <= ?", nowMs);
+    this.sql.exec("DELETE FROM calls WHERE until_ms <= ?", nowMs);
   }
+}
+
+function callOf({ micro, until_ms: untilMs, excess }: CallRow): Pick<Change, "hold" | "closed"> {
+  return excess === null ? { hold: { micro, expiresMs: untilMs } } : { closed: { micro, excess, forgetMs: untilMs } };
 }

@@ -80,6 +80,36 @@ describe("a limiter", () => {
     expect(await limiter.admit(allowance, wanted("never", 1), now)).toMatchObject({ outcome: "budget" });
   });
 
+  it("holds what is renewed, and lets go of what is not", async () => {
+    const limiter = stub("renewed");
+    await limiter.admit(allowance, wanted("going", 400), now);
+    await limiter.admit(allowance, wanted("lost", 300), now);
+    await limiter.renew("going", now + holdMs - 1);
+    await limiter.renew("never", now + holdMs - 1);
+    await evictDurableObject(limiter);
+    expect(await limiter.show(allowance, now + holdMs)).toMatchObject({ held: 400, holds: 1 });
+    await limiter.renew("lost", now + holdMs);
+    expect(await limiter.show(allowance, now + 2 * holdMs - 1)).toMatchObject({ held: 0, holds: 0 });
+  });
+
+  it("writes what is settled with what is admitted next, or soon, and says it is settled when it is on disk", async () => {
+    const limiter = stub("late");
+    const onDisk = () =>
+      runInDurableObject(limiter, (_, { storage }) => storage.sql.exec("SELECT id, excess FROM calls ORDER BY id").toArray());
+    await Promise.all(["a", "b"].map((id) => limiter.admit(allowance, wanted(id, 100), now)));
+    const settled = limiter.settle(allowance, "a", 60, now);
+    const admitted = await limiter.admit(allowance, wanted("c", 840), now); // counts the settlement that is not written yet
+    expect([admitted.outcome, await settled]).toEqual(["admitted", { micro: 60, excess: 0 }]);
+    expect(await limiter.settle(allowance, "b", 50, now)).toEqual({ micro: 50, excess: 0 });
+    expect(await onDisk()).toEqual([
+      { id: "a", excess: 0 },
+      { id: "b", excess: 0 },
+      { id: "c", excess: null },
+    ]);
+    await evictDurableObject(limiter);
+    expect(await limiter.show(allowance, now)).toMatchObject({ spent: 110, held: 840 });
+  });
+
   it("counts an own limit until its time, and the contract's after it", async () => {
     const limiter = stub("own");
     await limiter.set({ micro: 10, untilMs: now + 1000, actor: "ops", reason: "test" });
@@ -87,12 +117,11 @@ describe("a limiter", () => {
     expect(await limiter.admit(allowance, wanted("a", 11), now + 1000)).toMatchObject({ outcome: "admitted" });
   });
 
-  it("sets its alarm to what is first to expire", async () => {
+  it("sets its alarm to a minute after what is first to expire, and not again for what expires later", async () => {
     const limiter = stub("set");
-    await limiter.admit(allowance, wanted("late", 1), now + 5000);
-    await limiter.admit(allowance, wanted("early", 1), now);
+    await limiter.admit(allowance, wanted("first", 1), now);
     await limiter.admit(allowance, wanted("later", 1), now + 9000);
-    expect(await runInDurableObject(limiter, (_, { storage }) => storage.getAlarm())).toBe(now + holdMs);
+    expect(await runInDurableObject(limiter, (_, { storage }) => storage.getAlarm())).toBe(now + holdMs + 60_000);
   });
 
   it("takes off the disk what has expired when its alarm goes, and keeps what was spent", async () => {
@@ -105,7 +134,7 @@ describe("a limiter", () => {
     // The runtime may have been here first: what has expired is gone, whoever asked.
     await runInDurableObject(limiter, (object) => (object as Limiter).alarm());
     const left = await runInDurableObject(limiter, (_, { storage }) =>
-      storage.sql.exec("SELECT id FROM holds UNION ALL SELECT id FROM closed").toArray(),
+      storage.sql.exec("SELECT id FROM calls").toArray(),
     );
     expect(left).toEqual([{ id: "open" }]);
     expect((await limiter.show(allowance, today)).held).toBe(200);

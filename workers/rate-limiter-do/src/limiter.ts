@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 
-import { type Account, nextMs, passed, remainingOf, reserve, type Settled, settle } from "../../shared/src/limits/budget";
+import { type Account, apply, type Change, nextMs, pass, remainingOf, renew, reserve, type Settled, settle } from "../../shared/src/limits/budget";
 import {
   type Admission,
   type Allowance,
@@ -16,9 +16,13 @@ import { decideRate, type Meter, type Rate, type RateDecision, returned } from "
 import { Books } from "./books";
 import { Disk } from "./disk";
 import type { Env } from "./env.gen";
+import { Late } from "./late";
 
 /** The day itself, whatever may be spent in it. */
 const day = budgetOf({ rate: { count: 1, periodMs: 1, burst: 1 }, micro: 0 });
+
+/** Decisions look at the time themselves, so what has expired may lie on disk for a while: it is taken off many at a time. */
+const sweepMs = 60_000;
 
 /**
  * Keeps the rate and the budget of one caller or tenant. An object is one thread, and no decision waits for anything between reading and
@@ -28,7 +32,9 @@ const day = budgetOf({ rate: { count: 1, periodMs: 1, burst: 1 }, micro: 0 });
 export class Limiter extends DurableObject<Env> implements Limits {
   readonly #disk: Disk;
   readonly #books: Books;
-  #account: Account;
+  readonly #account: Account;
+  /** What was settled and is not written yet. */
+  readonly #late = new Late(() => this.#write());
   #meter: Meter | undefined;
   #own: Own | null;
   /** What the alarm is set to; undefined until it was asked for. */
@@ -53,48 +59,61 @@ export class Limiter extends DurableObject<Env> implements Limits {
     const budget = budgetOf({ rate, micro });
     const decision = decideRate(rate, this.#meter, nowMs, wanted.weight);
     if (!decision.admitted) {
-      const left = remainingOf(budget, passed(budget, this.#account, nowMs));
-      return admission("rate", rate, decision, left, decision.retryMs);
+      pass(budget, this.#account, nowMs);
+      return admission("rate", rate, decision, remainingOf(budget, this.#account), decision.retryMs);
     }
     const held = reserve(budget, this.#account, nowMs, wanted.id, wanted.micro);
     if (held.outcome !== "held") {
       return admission("budget", rate, decideRate(rate, this.#meter, nowMs, 0), held.remaining, held.retryMs);
     }
-    this.#keep(nowMs, wanted.micro > 0 ? { account: held.account, id: wanted.id } : undefined, decision.meter);
+    this.#write(wanted.micro > 0 ? held.change : undefined, decision.meter);
     await this.#wake();
     return admission("admitted", rate, decision, held.remaining);
   }
 
-  /** What a call did cost; 0 gives back all that was held for it. */
-  async settle(allowance: Allowance, id: string, micro: number, at?: number): Promise<Omit<Settled, "account">> {
+  /**
+   * What a call did cost; 0 gives back all that was held for it. It counts at once and is written with the next admission, or soon: who
+   * settles waits for the disk, and nobody waits for who settles.
+   */
+  async settle(allowance: Allowance, id: string, micro: number, at?: number): Promise<Omit<Settled, "change">> {
     const nowMs = at ?? Date.now();
-    const { account, ...answer } = settle(budgetOf(effective(allowance, this.#own, nowMs)), this.#account, nowMs, id, micro);
-    this.#keep(nowMs, { account, id });
-    this.#books.spent(answer.micro, nowMs);
+    const { change, ...answer } = settle(budgetOf(effective(allowance, this.#own, nowMs)), this.#account, nowMs, id, micro);
+    if (change !== undefined) {
+      apply(this.#account, change);
+      this.#late.add(change);
+      this.#books.spent(answer.micro, nowMs);
+    }
+    await this.#late.written();
     await this.#wake();
     return answer;
+  }
+
+  /** Holds on to what a call that is still going on holds. */
+  async renew(id: string, at?: number): Promise<void> {
+    const change = renew(day, this.#account, at ?? Date.now(), id);
+    if (change !== undefined) {
+      this.#write(change);
+    }
   }
 
   /** Undoes an admission: the call was never made. Said again, or of one that was refused, it does nothing. */
   async cancel(allowance: Allowance, id: string, weight: number, at?: number): Promise<void> {
     const nowMs = at ?? Date.now();
+    const { change } = settle(budgetOf(effective(allowance, this.#own, nowMs)), this.#account, nowMs, id, 0);
     const held = this.#account.holds.has(id);
-    const { account } = settle(budgetOf(effective(allowance, this.#own, nowMs)), this.#account, nowMs, id, 0);
-    const meter = held && this.#meter !== undefined ? returned(this.#meter, weight) : undefined;
-    this.#keep(nowMs, { account, id }, meter);
+    this.#write(change, held && this.#meter !== undefined ? returned(this.#meter, weight) : undefined);
     await this.#wake();
   }
 
   async show(allowance: Allowance, at?: number): Promise<Standing> {
+    await this.#late.written();
     const nowMs = at ?? Date.now();
     const now = effective(allowance, this.#own, nowMs);
-    const budget = budgetOf(now);
-    const account = passed(budget, this.#account, nowMs);
+    pass(day, this.#account, nowMs);
     const { remaining, resetMs } = decideRate(now.rate, this.#meter, nowMs, 0);
-    const held = [...account.holds.values()].reduce((sum, hold) => sum + hold.micro, 0);
-    const left = remainingOf(budget, account);
-    const dayEndsMs = (account.window + 1) * dayMs;
-    return { allowance: now, own: this.#own, remaining, resetMs, spent: account.spent, held, holds: account.holds.size, left, dayEndsMs };
+    const { spent, held, holds, window } = this.#account;
+    const left = remainingOf(budgetOf(now), this.#account);
+    return { allowance: now, own: this.#own, remaining, resetMs, spent, held, holds: holds.size, left, dayEndsMs: (window + 1) * dayMs };
   }
 
   async set(own: Own | null): Promise<void> {
@@ -102,17 +121,15 @@ export class Limiter extends DurableObject<Env> implements Limits {
     this.#own = own;
   }
 
-  /** Decisions look at the time themselves: the alarm is there so that what has expired does not lie on disk for ever, and for the ledger. */
+  /** The alarm is there so that what has expired does not lie on disk for ever, and for the ledger. */
   override async alarm(): Promise<void> {
     this.#alarmMs = null;
     const { account, lookMs } = this.#books;
     if (account !== undefined && lookMs !== null && lookMs <= Date.now()) {
       await this.#learn(account, Date.now());
     }
-    const nowMs = Date.now();
-    this.#disk.forget(nowMs);
-    this.#account = passed(day, this.#account, nowMs);
-    this.#disk.keepSpent(this.#account);
+    pass(day, this.#account, Date.now());
+    this.#disk.forget(this.#account.latestMs);
     await this.#wake();
   }
 
@@ -122,34 +139,42 @@ export class Limiter extends DurableObject<Env> implements Limits {
     if (found === undefined) {
       return;
     }
-    const now = passed(day, this.#account, nowMs);
-    if (now.window * dayMs === found.fromMs) {
-      this.#account = { ...now, spent: Math.max(now.spent, found.used + settledSince(now, found.toMs)) };
-      this.#disk.keepSpent(this.#account);
+    pass(day, this.#account, nowMs);
+    if (this.#account.window * dayMs === found.fromMs) {
+      const spent = Math.max(this.#account.spent, found.used + settledSince(this.#account, found.toMs));
+      this.#disk.keepSpent(this.#account.window, spent);
+      this.#account.spent = spent;
     }
   }
 
-  /** Memory follows the disk: a write that fails leaves both as they were. */
-  #keep(nowMs: number, call?: { account: Account; id: string }, meter?: Meter): void {
-    const due = (nextMs(this.#account) ?? Number.POSITIVE_INFINITY) <= nowMs;
-    this.ctx.storage.transactionSync(() => {
-      if (due) {
-        this.#disk.forget(nowMs);
-      }
-      if (meter !== undefined) {
-        this.#disk.keepMeter(meter);
-      }
-      if (call !== undefined) {
-        this.#disk.keepSpent(call.account);
-        this.#disk.keepCall(call.account, call.id);
-      }
-    });
-    this.#account = call?.account ?? this.#account;
+  /** Memory follows the disk: where a write fails, the object begins again with what the disk has. */
+  #write(change?: Change, meter?: Meter): void {
+    const changes = [...this.#late.take(), ...(change === undefined ? [] : [change])];
+    try {
+      this.ctx.storage.transactionSync(() => {
+        for (const one of changes) {
+          this.#disk.keepCall(one);
+        }
+        if (changes.some(({ closed }) => closed !== undefined)) {
+          this.#disk.keepSpent(this.#account.window, this.#account.spent); // what was settled late counts already
+        }
+        if (meter !== undefined) {
+          this.#disk.keepMeter(meter);
+        }
+      });
+    } catch (error) {
+      this.ctx.abort(String(error));
+      throw error;
+    }
+    if (change !== undefined) {
+      apply(this.#account, change);
+    }
     this.#meter = meter ?? this.#meter;
   }
 
   async #wake(): Promise<void> {
-    const at = Math.min(nextMs(this.#account) ?? Number.POSITIVE_INFINITY, this.#books.lookMs ?? Number.POSITIVE_INFINITY);
+    const next = (nextMs(this.#account) ?? Number.POSITIVE_INFINITY) + sweepMs;
+    const at = Math.min(next, this.#books.lookMs ?? Number.POSITIVE_INFINITY);
     if (this.#alarmMs === undefined) {
       this.#alarmMs = await this.ctx.storage.getAlarm();
     }

@@ -1,7 +1,7 @@
 import { type JsonObject, optionalText, requiredText } from "../../shared/src/body";
 import { openDatabase } from "../../shared/src/database";
 import { within } from "../../shared/src/deadline";
-import { dayMs, type Limits, type Own, type Standing } from "../../shared/src/limits/limits";
+import { dayMs, type Limited, type Limits, type Own, type Standing } from "../../shared/src/limits/limits";
 import { callerSubject, type Subject, tenantSubject } from "../../shared/src/limits/subject";
 import { maxAccountBytes } from "../../shared/src/money/account";
 import { Ledger } from "../../shared/src/money/ledger";
@@ -42,7 +42,7 @@ function subjectOf(caller: string | null, tenant: string | null): Subject {
   return own === "" ? tenantSubject(all) : callerSubject(own);
 }
 
-function limitsOf(env: Env, { name }: Subject): Limits {
+export function limitsOf(env: Env, { name }: Limited): Limits {
   return env.LIMITS.getByName(name) as unknown as Limits;
 }
 

@@ -1,5 +1,5 @@
 import type { JsonObject } from "../../shared/src/body";
-import { type Account, newAccount, reserve, settle } from "../../shared/src/limits/budget";
+import { apply, newAccount, reserve, settle } from "../../shared/src/limits/budget";
 import { type Allowance, budgetOf, dayMs } from "../../shared/src/limits/limits";
 import { decideRate, type Meter } from "../../shared/src/limits/rate";
 import { creditsOf } from "../../shared/src/money/micro";
@@ -39,14 +39,17 @@ export async function simulate(call: Call<Env>): Promise<Response> {
 export function outcomeOf(allowance: Allowance, load: Load): Outcome {
   const budget = { ...budgetOf(allowance), rememberMs: 0 }; // nothing is said twice here
   let meter: Meter | undefined;
-  let account: Account = newAccount;
+  const account = newAccount();
   const count = { admitted: 0, rate: 0, budget: 0 };
   const seen = { mostHeld: 0, held: 0, first: null as number | null, longest: 0 };
   const open: { id: string; atMs: number }[] = [];
   const closeUntil = (nowMs: number) => {
     for (let next = open[0]; next !== undefined && next.atMs <= nowMs; next = open[0]) {
       open.shift();
-      account = settle(budget, account, next.atMs, next.id, load.costMicro).account;
+      const { change } = settle(budget, account, next.atMs, next.id, load.costMicro);
+      if (change !== undefined) {
+        apply(account, change);
+      }
       seen.held -= load.holdMicro;
     }
   };
@@ -67,7 +70,9 @@ export function outcomeOf(allowance: Allowance, load: Load): Outcome {
       refused(nowMs, held.retryMs);
     } else {
       ({ meter } = decision);
-      ({ account } = held);
+      if (held.change !== undefined) {
+        apply(account, held.change);
+      }
       count.admitted++;
       open.push({ id: String(n), atMs: nowMs + load.takesMs });
       seen.held += load.holdMicro;

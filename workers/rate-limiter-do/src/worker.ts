@@ -1,5 +1,6 @@
 import { createWorker } from "../../shared/src/worker";
 import type { Env } from "./env.gen";
+import { admit, cancel, renew, settle } from "./desk";
 import { setLimits, showLimits } from "./operator";
 import { simulate } from "./simulate";
 
@@ -11,4 +12,8 @@ export default createWorker<"rate-limiter-do", Env>("rate-limiter-do", {
   "GET /api/admin/limits": showLimits,
   "PUT /api/admin/limits": setLimits,
   "POST /api/admin/limits/simulate": simulate,
+  "POST /_admit": admit,
+  "POST /_renew": renew,
+  "POST /_settle": settle,
+  "POST /_cancel": cancel,
 });

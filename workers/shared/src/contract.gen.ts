@@ -1192,7 +1192,7 @@ export const BINDINGS = {
       "optional": false
     },
     "LIMITS": {
-      "kind": "object",
+      "kind": "service",
       "optional": false
     },
     "OPENAI_API_KEY": {

@@ -3,7 +3,7 @@ import { ALLOWANCES } from "../contract.gen";
 import { within } from "../deadline";
 import { Problem } from "../problem";
 import { rateHeaders, seconds } from "./headers";
-import type { Admission, Limits } from "./limits";
+import type { Admission, Outcome, Question, Said } from "./limits";
 import { type Subject, subjectsOf } from "./subject";
 
 /** A call that may go on. */
@@ -12,14 +12,6 @@ export interface Admitted {
   readonly headers: Readonly<Record<string, string>>;
   /** Puts what the call cost in the place of what was held for it: once, whatever it says first. 0 gives all back. */
   settle(micro: number): Promise<void>;
-}
-
-/** One subject, what it said, and its object. */
-interface Asked {
-  readonly subject: Subject;
-  readonly limits: Limits;
-  /** Undefined: it did not answer. */
-  readonly said: Admission | undefined;
 }
 
 /** A budget has less left than a call may cost; with what is left a smaller one may be asked for. */
@@ -33,60 +25,64 @@ export class OutOfBudget extends Problem {
   }
 }
 
-const { decideMs } = ALLOWANCES.keeping;
+const { decideMs, holdMs } = ALLOWANCES.keeping;
 
 /**
- * Asks the limiters of a caller and of its tenant, at once, whether a call may go on that takes so much of a rate and costs at most so much.
- * All must admit it; what some took of one that others refused is given back.
+ * Asks the limiter whether a call may go on that takes so much of a rate and costs at most so much, of its caller and of its tenant. All
+ * must admit it. What was taken is held until it is settled, however long the call goes on.
  */
 export async function admit(
-  namespace: DurableObjectNamespace,
+  limiter: Fetcher,
   caller: Caller,
   { weight, micro, waitUntil }: { weight: number; micro: number; waitUntil: (promise: Promise<unknown>) => void },
 ): Promise<Admitted> {
   const id = crypto.randomUUID();
-  const asked = await Promise.all(
-    subjectsOf(caller).map(async (subject): Promise<Asked> => {
-      const limits = namespace.getByName(subject.name) as unknown as Limits;
-      const { allowance, account } = subject;
-      const wanted = { id, weight, micro, ...(account === undefined ? {} : { account }) };
-      return { subject, limits, said: await saidBy(subject, () => limits.admit(allowance, wanted)) };
-    }),
-  );
-  const problem = problemOf(asked);
+  const subjects = subjectsOf(caller);
+  const said = await saidOf(limiter, { subjects, id, weight, micro });
+  const problem = problemOf(subjects, said);
   if (problem !== undefined) {
-    waitUntil(Promise.all(asked.map((one) => giveBack(one, id, weight))));
+    if (said === undefined || said.includes(null)) {
+      waitUntil(heard("not given back", () => post(limiter, "cancel", { subjects, id, weight, micro })));
+    }
     throw problem;
   }
-  let open = micro > 0;
-  return {
-    headers: headersOf(asked[0]),
-    async settle(cost) {
-      if (open) {
-        open = false;
-        await Promise.all(asked.map((one) => settled(one, id, cost)));
-      }
-    },
-  };
+  if (micro === 0 || subjects.length === 0) {
+    return { headers: headersOf(subjects, said), settle: async () => undefined };
+  }
+  return { headers: headersOf(subjects, said), settle: settlement(limiter, { subjects, id }) };
 }
 
-async function saidBy({ name }: Subject, ask: () => Promise<Admission>): Promise<Admission | undefined> {
-  try {
-    return await within(decideMs, ask(), () => new Problem(504, "limiter_timeout"));
-  } catch (error) {
-    console.error(JSON.stringify({ what: "limiter down", subject: name.split(":")[0], cause: String(error) }));
-    return undefined;
+/** Undefined: the limiter did not answer. */
+async function saidOf(limiter: Fetcher, question: Question): Promise<Said | undefined> {
+  if (question.subjects.length === 0) {
+    return [];
   }
+  try {
+    const answer = post(limiter, "admit", question).then((response) => response.json<Said>());
+    return await within(decideMs, answer, () => new Problem(504, "limiter_timeout"));
+  } catch (error) {
+    console.error(JSON.stringify({ what: "limiter down", cause: String(error) }));
+    return;
+  }
+}
+
+async function post(limiter: Fetcher, what: string, body: Question | Outcome): Promise<Response> {
+  const response = await limiter.fetch(`https://limiter/_${what}`, { method: "POST", body: JSON.stringify(body) });
+  if (!response.ok) {
+    throw new Problem(502, "limiter_failed", `${what}: ${response.status}`);
+  }
+  return response;
 }
 
 /** Why a call may not go on: the first that says no, else one that is down and whose calls nobody would pay for. */
-function problemOf(asked: readonly Asked[]): Problem | undefined {
-  for (const { subject, said } of asked) {
-    if (said !== undefined && said.outcome !== "admitted") {
-      return refusal(subject, said);
+function problemOf(subjects: readonly Subject[], said: Said | undefined): Problem | undefined {
+  for (const [i, subject] of subjects.entries()) {
+    const one = said?.[i];
+    if (one && one.outcome !== "admitted") {
+      return refusal(subject, one);
     }
   }
-  const down = asked.some(({ subject, said }) => said === undefined && subject.allowance.whenDown === "refuse");
+  const down = subjects.some(({ allowance }, i) => !said?.[i] && allowance.whenDown === "refuse");
   return down
     ? new Problem(503, "limiter_unavailable", "Nobody can say how much is left.", { headers: { "retry-after": "5" } })
     : undefined;
@@ -101,23 +97,25 @@ function refusal(subject: Subject, said: Admission): Problem {
     : new OutOfBudget(`${whose} spent, or hold for calls that are not over, what a day's budget has.`, said.micro, headers);
 }
 
-function headersOf(asked: Asked | undefined): Record<string, string> {
-  return asked?.said === undefined ? {} : headersFor(asked.subject, asked.said);
+function headersOf([subject]: readonly Subject[], said: Said | undefined): Record<string, string> {
+  return subject !== undefined && said?.[0] ? headersFor(subject, said[0]) : {};
 }
 
 function headersFor({ name }: Subject, said: Admission): Record<string, string> {
   return rateHeaders(name.startsWith("caller:") ? "caller" : "tenant", said.rate, said);
 }
 
-/** One that did not answer may have admitted it all the same. */
-async function giveBack({ subject, limits, said }: Asked, id: string, weight: number): Promise<void> {
-  if (said === undefined || said.outcome === "admitted") {
-    await heard("not given back", () => limits.cancel(subject.allowance, id, weight));
-  }
-}
-
-async function settled({ subject, limits }: Asked, id: string, micro: number): Promise<void> {
-  await heard("not settled", () => limits.settle(subject.allowance, id, micro));
+/** Renews the hold while the call goes on, twice before it would end, and ends it once. */
+function settlement(limiter: Fetcher, held: Omit<Outcome, "micro">): Admitted["settle"] {
+  const renewing = setInterval(() => heard("not renewed", () => post(limiter, "renew", { ...held, micro: 0 })), holdMs / 3);
+  let open = true;
+  return async (micro) => {
+    clearInterval(renewing);
+    if (open) {
+      open = false;
+      await heard("not settled", () => post(limiter, "settle", { ...held, micro }));
+    }
+  };
 }
 
 /** Between the tries, in milliseconds. Under one id it may be said twice; what is not heard at all is let go when its hold ends. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { must, randomOf } from "../testing/random";
-import { type Account, type Budget, newAccount, nextMs, remainingOf, reserve, settle } from "./budget";
+import { type Account, apply, type Budget, newAccount, nextMs, remainingOf, renew, reserve, settle } from "./budget";
 
 const day = 86_400_000;
 const budget: Budget = { micro: 100, windowMs: day, holdMs: 60_000, rememberMs: 3_600_000 };
@@ -9,26 +9,43 @@ const budget: Budget = { micro: 100, windowMs: day, holdMs: 60_000, rememberMs: 
 /** An account at noon of its second day. */
 const noon = day + day / 2;
 function with_(spent: number, holds: [string, number, number][] = []): Account {
-  return { ...newAccount, window: 1, spent, holds: new Map(holds.map(([id, micro, expiresMs]) => [id, { micro, expiresMs }])) };
+  const account = { ...newAccount(), window: 1 };
+  for (const [id, micro, expiresMs] of holds) {
+    apply(account, { id, spent, hold: { micro, expiresMs } });
+  }
+  account.spent = spent;
+  return account;
+}
+
+function copyOf(account: Account): Account {
+  return { ...account, holds: new Map(account.holds), closed: new Map(account.closed) };
+}
+
+/** What a decision says, once it is applied. */
+function done<T extends { change?: Parameters<typeof apply>[1] | undefined }>(account: Account, decision: T): T {
+  if (decision.change !== undefined) {
+    apply(account, decision.change);
+  }
+  return decision;
 }
 
 describe("a reservation", () => {
   it.each<[string, Account, number, object]>([
-    ["takes what is there", newAccount, 100, { outcome: "held", remaining: 0 }],
+    ["takes what is there", newAccount(), 100, { outcome: "held", remaining: 0 }],
     ["of nothing is held", with_(100), 0, { outcome: "held", remaining: 0 }],
     ["of more than is left waits for the next day", with_(60), 41, { outcome: "refused", remaining: 40, retryMs: day / 2 }],
     ["waits for a hold that expires", with_(0, [["a", 70, noon + 500]]), 31, { outcome: "refused", remaining: 30, retryMs: 500 }],
     [
       "waits for as many holds as it takes",
       with_(0, [
-        ["a", 50, noon + 9],
         ["b", 50, noon + 5],
+        ["a", 50, noon + 9],
       ]),
       60,
       { outcome: "refused", retryMs: 9 },
     ],
     ["sees no hold that has expired", with_(0, [["a", 100, noon]]), 100, { outcome: "held" }],
-    ["of more than a budget is never admitted", newAccount, 101, { outcome: "refused", remaining: 100 }],
+    ["of more than a budget is never admitted", newAccount(), 101, { outcome: "refused", remaining: 100 }],
     ["sees nothing of yesterday", { ...with_(100), window: 0 }, 100, { outcome: "held" }],
     ["is held once under its id", with_(0, [["me", 60, noon + 9]]), 60, { outcome: "held", remaining: 40 }],
     ["is not held for two sums", with_(0, [["me", 60, noon + 9]]), 61, { outcome: "conflict", remaining: 40 }],
@@ -37,20 +54,21 @@ describe("a reservation", () => {
   });
 
   it("says nothing of when, where waiting does not help", () => {
-    expect(reserve(budget, newAccount, noon, "me", 101)).not.toHaveProperty("retryMs");
+    expect(reserve(budget, newAccount(), noon, "me", 101)).not.toHaveProperty("retryMs");
   });
 
   it.each([-1, 0.5, Number.NaN])("takes no sum of %s", (micro) => {
-    expect(() => reserve(budget, newAccount, noon, "me", micro)).toThrow(RangeError);
-    expect(() => settle(budget, newAccount, noon, "me", micro)).toThrow(RangeError);
+    expect(() => reserve(budget, newAccount(), noon, "me", micro)).toThrow(RangeError);
+    expect(() => settle(budget, newAccount(), noon, "me", micro)).toThrow(RangeError);
   });
 });
 
 describe("a settlement", () => {
-  const held = with_(10, [
-    ["me", 60, noon + 9],
-    ["other", 20, noon + 9],
-  ]);
+  const held = () =>
+    with_(10, [
+      ["me", 60, noon + 9],
+      ["other", 20, noon + 9],
+    ]);
   it.each<[string, number, number, number, number, number]>([
     ["gives back what was not used", noon, 15, 15, 0, 55],
     ["of nothing gives all back", noon, 0, 0, 0, 70],
@@ -59,20 +77,34 @@ describe("a settlement", () => {
     ["after its hold has expired takes what is left", noon + 9, 95, 90, 5, 0],
     ["on the next day is of the next day", 2 * day, 60, 60, 0, 40],
   ])("%s", (_, nowMs, micro, counted, excess, remaining) => {
-    const settled = settle(budget, held, nowMs, "me", micro);
-    expect([settled.micro, settled.excess, remainingOf(budget, settled.account)]).toEqual([counted, excess, remaining]);
+    const account = held();
+    const settled = done(account, settle(budget, account, nowMs, "me", micro));
+    expect([settled.micro, settled.excess, remainingOf(budget, account)]).toEqual([counted, excess, remaining]);
   });
 
   it("counts once under its id, and the id is not used again until it is forgotten", () => {
-    const once = settle(budget, held, noon, "me", 15);
-    expect(settle(budget, once.account, noon + 1, "me", 40)).toMatchObject({ micro: 15, account: { spent: 25 } });
-    expect(reserve(budget, once.account, noon + 1, "me", 1).outcome).toBe("closed");
-    expect(reserve(budget, once.account, noon + budget.rememberMs, "me", 1).outcome).toBe("held");
+    const account = held();
+    done(account, settle(budget, account, noon, "me", 15));
+    expect(done(account, settle(budget, account, noon + 1, "me", 40))).toEqual({ micro: 15, excess: 0 });
+    expect(account.spent).toBe(25);
+    expect(reserve(budget, account, noon + 1, "me", 1).outcome).toBe("closed");
+    expect(reserve(budget, account, noon + budget.rememberMs, "me", 1).outcome).toBe("held");
   });
 
   it("says when something is next to be let go", () => {
-    expect(nextMs(held)).toBe(noon + 9);
-    expect(nextMs(newAccount)).toBeUndefined();
+    expect(nextMs(held())).toBe(noon + 9);
+    expect(nextMs(newAccount())).toBeUndefined();
+  });
+
+  it("is not due while its hold is renewed, and what is renewed expires last", () => {
+    const account = held();
+    done(account, { change: renew(budget, account, noon + 8, "me") });
+    expect([...account.holds]).toEqual([
+      ["other", { micro: 20, expiresMs: noon + 9 }],
+      ["me", { micro: 60, expiresMs: noon + 8 + budget.holdMs }],
+    ]);
+    expect(renew(budget, account, noon + 9, "other")).toBeUndefined();
+    expect([account.held, remainingOf(budget, account)]).toEqual([60, 30]);
   });
 });
 
@@ -107,19 +139,18 @@ describe("a budget, over 20,000 random interleavings", () => {
 function interleave(limits: Budget, random: (below: number) => number, seen: Record<string, number>): void {
   const log: Event[] = [];
   const costs = new Map<string, number>();
-  let account = newAccount;
+  const account = newAccount();
   let nowMs = random(5000);
   for (let step = 0; step < 24; step++) {
     nowMs += random(2) * random(150);
     const ids = [...costs.keys()];
     const id = ids[random(ids.length + 1)];
     if (id !== undefined && random(5) < 3) {
-      account = close(limits, account, nowMs, id, costs.get(id) as number, log, seen);
+      close(limits, account, nowMs, id, costs.get(id) as number, log, seen);
     } else {
       const micro = 1 + random(limits.micro);
       const name = `r${step}`;
-      const { account: after, outcome, retryMs } = reserve(limits, account, nowMs, name, micro);
-      account = after;
+      const { outcome, retryMs } = done(account, reserve(limits, account, nowMs, name, micro));
       const open = openAt(log, limits, nowMs);
       const held = open.reduce((sum, e) => sum + (e.did === "reserve" ? e.micro : 0), 0);
       const fits = spentBy(log, limits, nowMs) + held + micro <= limits.micro;
@@ -132,7 +163,7 @@ function interleave(limits: Budget, random: (below: number) => number, seen: Rec
       } else {
         seen.refused = (seen.refused ?? 0) + 1;
         serial(limits, log, nowMs, cost, micro, open, costs, seen);
-        const then = (waitMs: number) => reserve(limits, after, nowMs + waitMs, "later", micro).outcome;
+        const then = (waitMs: number) => reserve(limits, copyOf(account), nowMs + waitMs, "later", micro).outcome;
         const right = retryMs !== undefined && then(retryMs) === "held" && then(retryMs - 1) === "refused";
         must(right, () => `${JSON.stringify(log)}: ${micro} at ${nowMs} is told to wait ${retryMs}`);
       }
@@ -169,18 +200,17 @@ function close(
   cost: number,
   log: Event[],
   seen: Record<string, number>,
-): Account {
+): void {
   const before = log.some((e) => e.did === "settle" && e.id === id);
   const live = openAt(log, limits, nowMs).some((e) => e.id === id);
-  const { account: after, micro, excess } = settle(limits, account, nowMs, id, cost);
+  const { micro, excess } = done(account, settle(limits, account, nowMs, id, cost));
   must(micro + excess === cost, () => `${micro} and ${excess} are not ${cost}`);
   if (before) {
     seen.again = (seen.again ?? 0) + 1;
-    return after;
+    return;
   }
   // What was held is there for the call: only one that came too late can cost more than is counted.
   must(!live || excess === 0, () => `${JSON.stringify(log)}: ${id} was held, and goes beyond by ${excess}`);
   seen.late = (seen.late ?? 0) + (live ? 0 : 1);
   log.push({ did: "settle", atMs: nowMs, id, counted: micro });
-  return after;
 }

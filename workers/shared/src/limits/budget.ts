@@ -21,20 +21,51 @@ interface Closed {
   readonly forgetMs: number;
 }
 
-/** What is kept of one budget. */
+/**
+ * What is kept of one budget. It is changed in place: an account that is asked ten times a second remembers thousands of ids, and a copy
+ * of them at each question would cost more than the decision. What is first to expire is first in its map.
+ */
 export interface Account {
-  readonly window: number;
-  readonly spent: number;
-  readonly holds: ReadonlyMap<string, Hold>;
-  readonly closed: ReadonlyMap<string, Closed>;
+  window: number;
+  spent: number;
+  /** The sum of all holds. */
+  held: number;
+  /** A clock that goes back is not followed: what is held was held until then. */
+  latestMs: number;
+  readonly holds: Map<string, Hold>;
+  readonly closed: Map<string, Closed>;
 }
 
-export const newAccount: Account = { window: 0, spent: 0, holds: new Map(), closed: new Map() };
+/** What a decision changes: nothing did until it is applied, so that it can be kept elsewhere first. */
+export interface Change {
+  readonly id: string;
+  readonly spent: number;
+  readonly hold?: Hold;
+  readonly closed?: Closed;
+}
+
+export function newAccount(): Account {
+  return { window: 0, spent: 0, held: 0, latestMs: 0, holds: new Map(), closed: new Map() };
+}
+
+export function apply(account: Account, { id, spent, hold, closed }: Change): void {
+  account.spent = spent;
+  release(account, id);
+  if (hold !== undefined) {
+    account.holds.set(id, hold);
+    account.held += hold.micro;
+  }
+  if (closed !== undefined) {
+    account.closed.set(id, closed);
+  }
+}
 
 export interface Reserved {
-  readonly account: Account;
+  /** Undefined where nothing changes. */
+  readonly change?: Change;
   /** An id that is held already is held once; one that was closed cannot be used again; one that is held for another sum is a conflict. */
   readonly outcome: "held" | "refused" | "closed" | "conflict";
+  /** What may still be reserved once the change is applied. */
   readonly remaining: number;
   /** Of a refusal: until it would be admitted, if all that is held expires and nobody else comes. Undefined: never. */
   readonly retryMs?: number;
@@ -44,27 +75,35 @@ export interface Reserved {
  * Takes the most that a call may cost out of the budget before the call is made. It is refused only when what is spent, what is held and
  * what is asked for are more than the budget: what a serial order of calls would admit beyond that is at most what the open holds will give back.
  */
-export function reserve(budget: Budget, kept: Account, nowMs: number, id: string, micro: number): Reserved {
+export function reserve(budget: Budget, account: Account, nowMs: number, id: string, micro: number): Reserved {
   whole(micro);
-  const account = passed(budget, kept, nowMs);
+  pass(budget, account, nowMs);
+  const remaining = remainingOf(budget, account);
   const held = account.holds.get(id);
   if (held !== undefined) {
-    return { account, outcome: held.micro === micro ? "held" : "conflict", remaining: remainingOf(budget, account) };
+    return { outcome: held.micro === micro ? "held" : "conflict", remaining };
   }
   if (account.closed.has(id)) {
-    return { account, outcome: "closed", remaining: remainingOf(budget, account) };
+    return { outcome: "closed", remaining };
   }
-  if (micro > remainingOf(budget, account)) {
+  if (micro > remaining) {
     const retryMs = retryOf(budget, account, nowMs, micro);
-    return { account, outcome: "refused", remaining: remainingOf(budget, account), ...(retryMs === undefined ? {} : { retryMs }) };
+    return { outcome: "refused", remaining, ...(retryMs === undefined ? {} : { retryMs }) };
   }
-  const holds = new Map(account.holds).set(id, { micro, expiresMs: nowMs + budget.holdMs });
-  const after = { ...account, holds };
-  return { account: after, outcome: "held", remaining: remainingOf(budget, after) };
+  const hold = { micro, expiresMs: account.latestMs + budget.holdMs };
+  return { change: { id, spent: account.spent, hold }, outcome: "held", remaining: remaining - micro };
+}
+
+/** Holds on to what an open call holds already: it is still going on. Undefined: it holds nothing any more. */
+export function renew(budget: Budget, account: Account, nowMs: number, id: string): Change | undefined {
+  pass(budget, account, nowMs);
+  const held = account.holds.get(id);
+  return held && { id, spent: account.spent, hold: { micro: held.micro, expiresMs: account.latestMs + budget.holdMs } };
 }
 
 export interface Settled {
-  readonly account: Account;
+  /** Undefined where nothing changes. */
+  readonly change?: Change;
   /** What was counted against the budget. */
   readonly micro: number;
   /** What a call cost beyond its hold and what is left: the caller's estimate was no upper bound, or came too late. Nobody is charged for it here. */
@@ -75,66 +114,72 @@ export interface Settled {
  * Puts what a call cost in the place of what was held for it; 0 gives all of it back. The first answer to an id is the answer to it. A call
  * whose hold has expired did cost what it cost, and takes what is left.
  */
-export function settle(budget: Budget, kept: Account, nowMs: number, id: string, micro: number): Settled {
+export function settle(budget: Budget, account: Account, nowMs: number, id: string, micro: number): Settled {
   whole(micro);
-  const account = passed(budget, kept, nowMs);
+  pass(budget, account, nowMs);
   const before = account.closed.get(id);
   if (before !== undefined) {
-    return { account, micro: before.micro, excess: before.excess };
+    return { micro: before.micro, excess: before.excess };
   }
-  const holds = new Map(account.holds);
-  holds.delete(id);
-  const counted = Math.min(micro, remainingOf(budget, { ...account, holds }));
-  const excess = micro - counted;
-  const closed = new Map(account.closed).set(id, { micro: counted, excess, forgetMs: nowMs + budget.rememberMs });
-  return { account: { ...account, holds, closed, spent: account.spent + counted }, micro: counted, excess };
+  const others = account.held - (account.holds.get(id)?.micro ?? 0);
+  const counted = Math.min(micro, Math.max(0, budget.micro - account.spent - others));
+  const closed = { micro: counted, excess: micro - counted, forgetMs: account.latestMs + budget.rememberMs };
+  return { change: { id, spent: account.spent + counted, closed }, micro: counted, excess: closed.excess };
 }
 
-/** The account as it is now: a new window has nothing spent, what has expired is not held, and what is old is forgotten. */
-export function passed(budget: Budget, kept: Account, nowMs: number): Account {
-  const window = Math.max(kept.window, Math.floor(nowMs / budget.windowMs));
-  return {
-    window,
-    spent: window === kept.window ? kept.spent : 0,
+/** Brings an account to now: a new window has nothing spent, what has expired is not held, and what is old is forgotten. */
+export function pass({ windowMs }: { readonly windowMs: number }, account: Account, nowMs: number): void {
+  account.latestMs = Math.max(account.latestMs, nowMs);
+  const window = Math.floor(account.latestMs / windowMs);
+  if (window > account.window) {
     // What is held goes over into the new window: that is where it will be settled.
-    holds: without(kept.holds, ({ expiresMs }) => expiresMs <= nowMs),
-    closed: without(kept.closed, ({ forgetMs }) => forgetMs <= nowMs),
-  };
+    account.window = window;
+    account.spent = 0;
+  }
+  for (const [id, { expiresMs }] of account.holds) {
+    if (expiresMs > account.latestMs) {
+      break;
+    }
+    release(account, id);
+  }
+  for (const [id, { forgetMs }] of account.closed) {
+    if (forgetMs > account.latestMs) {
+      break;
+    }
+    account.closed.delete(id);
+  }
 }
 
-/** When something is next to expire or to be forgotten: what an alarm is set to. */
+function release(account: Account, id: string): void {
+  account.held -= account.holds.get(id)?.micro ?? 0;
+  account.holds.delete(id);
+}
+
+/** When something is next to expire or to be forgotten: what an alarm is set after. */
 export function nextMs({ holds, closed }: Account): number | undefined {
-  const times = [...[...holds.values()].map((hold) => hold.expiresMs), ...[...closed.values()].map((done) => done.forgetMs)];
-  return times.length === 0 ? undefined : Math.min(...times);
+  const [[, hold] = []] = holds;
+  const [[, done] = []] = closed;
+  const next = Math.min(hold?.expiresMs ?? Number.POSITIVE_INFINITY, done?.forgetMs ?? Number.POSITIVE_INFINITY);
+  return next === Number.POSITIVE_INFINITY ? undefined : next;
 }
 
 /** What may still be reserved; a budget that was lowered under what is spent leaves 0. */
 export function remainingOf(budget: Budget, account: Account): number {
-  return Math.max(0, budget.micro - account.spent - heldOf(account.holds.values()));
-}
-
-function heldOf(holds: Iterable<Hold>): number {
-  let sum = 0;
-  for (const { micro } of holds) {
-    sum += micro;
-  }
-  return sum;
+  return Math.max(0, budget.micro - account.spent - account.held);
 }
 
 /** Room is made by holds that expire, and by the next window. */
 function retryOf(budget: Budget, account: Account, nowMs: number, micro: number): number | undefined {
   const windowEnd = (account.window + 1) * budget.windowMs;
-  const holds = [...account.holds.values()];
-  const times = [windowEnd, ...holds.map((hold) => hold.expiresMs)].sort((a, b) => a - b);
-  const at = times.find((time) => {
-    const spent = time < windowEnd ? account.spent : 0;
-    return spent + heldOf(holds.filter((hold) => hold.expiresMs > time)) + micro <= budget.micro;
-  });
-  return at === undefined ? undefined : at - nowMs;
-}
-
-function without<V>(all: ReadonlyMap<string, V>, gone: (value: V) => boolean): ReadonlyMap<string, V> {
-  return [...all.values()].some(gone) ? new Map([...all].filter(([, value]) => !gone(value))) : all;
+  const expiries = [...account.holds.values()].map((hold) => ({ atMs: hold.expiresMs, freed: hold.micro }));
+  let { held } = account;
+  for (const { atMs, freed } of [...expiries, { atMs: windowEnd, freed: 0 }].sort((a, b) => a.atMs - b.atMs)) {
+    held -= freed;
+    if ((atMs < windowEnd ? account.spent : 0) + held + micro <= budget.micro) {
+      return atMs - nowMs;
+    }
+  }
+  return;
 }
 
 function whole(micro: number): void {

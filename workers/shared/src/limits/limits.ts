@@ -53,10 +53,32 @@ export interface Standing {
   readonly dayEndsMs: number;
 }
 
+/** One whose limits count, as its limiter is told of it: the name of its object, what the contract gives it, and who pays for it. */
+export interface Limited {
+  readonly name: string;
+  readonly allowance: Allowance;
+  /** The account of the ledger, if any. */
+  readonly account?: string;
+}
+
+/** A question, to all whose limits it falls under; without an answer from one that is down. */
+export interface Question extends Omit<Wanted, "account"> {
+  readonly subjects: readonly Limited[];
+}
+export type Said = readonly (Admission | null)[];
+
+/** What came of a question that was admitted. */
+export interface Outcome {
+  readonly subjects: readonly Limited[];
+  readonly id: string;
+  readonly micro: number;
+}
+
 /** A limiter as those see it who ask it. */
 export interface Limits {
   admit(allowance: Allowance, wanted: Wanted): Promise<Admission>;
   settle(allowance: Allowance, id: string, micro: number): Promise<{ readonly micro: number; readonly excess: number }>;
+  renew(id: string): Promise<void>;
   cancel(allowance: Allowance, id: string, weight: number): Promise<void>;
   show(allowance: Allowance): Promise<Standing>;
   set(own: Own | null): Promise<void>;

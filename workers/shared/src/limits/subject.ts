@@ -2,15 +2,11 @@ import type { Caller } from "../caller";
 import { ALLOWANCES } from "../contract.gen";
 import { isAccount } from "../money/account";
 import { Problem } from "../problem";
-import type { Allowance } from "./limits";
+import type { Allowance, Limited } from "./limits";
 
 /** One whose limits count: a caller, or all of a tenant together. */
-export interface Subject {
-  /** The name of its object. */
-  readonly name: string;
+export interface Subject extends Limited {
   readonly allowance: Allowance & { readonly whenDown: "admit" | "refuse" };
-  /** The account of the ledger that pays for it. */
-  readonly account?: string;
 }
 
 /** All guests are one tenant; no token names it, for a tenant's name has no brackets there. */
