@@ -34,7 +34,7 @@ type scenario struct {
 
 func scenarios() []scenario {
 	return []scenario{
-		{"idle", idle}, {"gateway", gateway}, {"credits", onLedger(credits)}, {"fallback", onLedger(fallback)}, {"writer", onLedger(writer)}, {"files", files}, {"models", onLedger(models)}, {"edge", edgeCost}, {"websocket", webSocket},
+		{"idle", idle}, {"gateway", gateway}, {"credits", onLedger(credits)}, {"fallback", onLedger(fallback)}, {"writer", onLedger(writer)}, {"files", files}, {"limiter", limiter}, {"models", onLedger(models)}, {"edge", edgeCost}, {"websocket", webSocket},
 		{"version", startUp}, {"noop", noOp}, {"up", warmUp}, {"audit", auditRoutes}, {"account", auditAccount}, {"cors", corsMatrix}, {"snapshot", takeSnapshot},
 		{"help", showHelp}, {"generator", loadGenerator}, {"verify", verifyProof},
 		{"journal", onLedger(journal)}, // last: it fills the database

@@ -110,24 +110,7 @@ func (s *stage) callJSON(ctx context.Context, method, path string, v any) error 
 
 // deploy uploads a one-file Worker with these bindings, each as JSON, and gives it a hostname of the zone.
 func (s *stage) deploy(ctx context.Context, name, code string, bindings ...string) (host string, err error) {
-	var body bytes.Buffer
-	w := multipart.NewWriter(&body)
-	for _, part := range [][3]string{
-		{"metadata", "application/json", `{"main_module":"worker.js","compatibility_date":"2026-11-01","bindings":[` + strings.Join(bindings, ",") + `]}`},
-		{"worker.js", "application/javascript+module", code},
-	} {
-		p, err := w.CreatePart(textproto.MIMEHeader{
-			"Content-Disposition": {`form-data; name="` + part[0] + `"; filename="` + part[0] + `"`}, "Content-Type": {part[1]},
-		})
-		if err == nil {
-			_, err = io.WriteString(p, part[2])
-		}
-		if err != nil {
-			return "", fault.New(fault.Internal, "write an upload: %w", err)
-		}
-	}
-	_ = w.Close() // a buffer takes everything
-	if _, err := s.call(ctx, http.MethodPut, "/accounts/"+s.endpoints.AccountID+"/workers/scripts/"+name, w.FormDataContentType(), body.Bytes()); err != nil {
+	if err := s.upload(ctx, name, code, `"bindings":[`+strings.Join(bindings, ",")+`]`); err != nil {
 		return "", err
 	}
 	zone := s.endpoints.Zones[0]
@@ -137,6 +120,29 @@ func (s *stage) deploy(ctx context.Context, name, code string, bindings ...strin
 		return "", err
 	}
 	return host, s.callJSON(ctx, http.MethodPost, "/zones/"+zone.ID+"/workers/routes", map[string]any{"pattern": host + "/*", "script": name})
+}
+
+// upload deploys a one-file Worker with this metadata, the members of a JSON object.
+func (s *stage) upload(ctx context.Context, name, code, metadata string) error {
+	var body bytes.Buffer
+	w := multipart.NewWriter(&body)
+	for _, part := range [][3]string{
+		{"metadata", "application/json", `{"main_module":"worker.js","compatibility_date":"2026-11-01",` + metadata + `}`},
+		{"worker.js", "application/javascript+module", code},
+	} {
+		p, err := w.CreatePart(textproto.MIMEHeader{
+			"Content-Disposition": {`form-data; name="` + part[0] + `"; filename="` + part[0] + `"`}, "Content-Type": {part[1]},
+		})
+		if err == nil {
+			_, err = io.WriteString(p, part[2])
+		}
+		if err != nil {
+			return fault.New(fault.Internal, "write an upload: %w", err)
+		}
+	}
+	_ = w.Close() // a buffer takes everything
+	_, err := s.call(ctx, http.MethodPut, "/accounts/"+s.endpoints.AccountID+"/workers/scripts/"+name, w.FormDataContentType(), body.Bytes())
+	return err
 }
 
 func (s *stage) edge(ctx context.Context) (net.Conn, error) {
