@@ -133,9 +133,7 @@ describe("a limiter", () => {
     await limiter.admit(allowance, wanted("open", 200), today);
     // The runtime may have been here first: what has expired is gone, whoever asked.
     await runInDurableObject(limiter, (object) => (object as Limiter).alarm());
-    const left = await runInDurableObject(limiter, (_, { storage }) =>
-      storage.sql.exec("SELECT id FROM calls").toArray(),
-    );
+    const left = await runInDurableObject(limiter, (_, { storage }) => storage.sql.exec("SELECT id FROM calls").toArray());
     expect(left).toEqual([{ id: "open" }]);
     expect((await limiter.show(allowance, today)).held).toBe(200);
   });

@@ -1,6 +1,17 @@
 import { DurableObject } from "cloudflare:workers";
 
-import { type Account, apply, type Change, nextMs, pass, remainingOf, renew, reserve, type Settled, settle } from "../../shared/src/limits/budget";
+import {
+  type Account,
+  apply,
+  type Change,
+  nextMs,
+  pass,
+  remainingOf,
+  renew,
+  reserve,
+  type Settled,
+  settle,
+} from "../../shared/src/limits/budget";
 import {
   type Admission,
   type Allowance,

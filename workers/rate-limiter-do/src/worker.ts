@@ -1,6 +1,6 @@
 import { createWorker } from "../../shared/src/worker";
-import type { Env } from "./env.gen";
 import { admit, cancel, renew, settle } from "./desk";
+import type { Env } from "./env.gen";
 import { setLimits, showLimits } from "./operator";
 import { simulate } from "./simulate";
 
