@@ -193,9 +193,12 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"a tier that weighs nothing":   {"limits.json", `"human": 1`, `"human": 0`, `weights: has nothing for tier "human"`},
 	"the weight of a lost tier":    {"limits.json", `"human": 1`, `"human": 1, "god": 1`, "weights.god: is no tier of models.json"},
 	"a weight over a burst":        {"limits.json", `"super": 5`, `"super": 31`, `weights.super: is over the burst of role "guest"`},
+	"a weight over an object's":    {"limits.json", `"object_rps": 1000`, `"object_rps": 1`, "weights.super: is over what an object of a tenant has"},
 	"a hold that ends too early":   {"limits.json", `"hold_s": 300`, `"hold_s": 20`, "keeping.hold_s: is below times.overall_ms"},
 	"forgotten before it is there": {"limits.json", `"remember_s": 600`, `"remember_s": 120`, "keeping.ledger_lag_s: wants to be"},
 	"a decision without end":       {"limits.json", `"decide_ms": 1000`, `"decide_ms": 30000`, "keeping.decide_ms: wants to be"},
+	"an object that does nothing":  {"limits.json", `"object_rps": 1000`, `"object_rps": 0`, "keeping.object_rps: is 0"},
+	"a caller for two objects":     {"limits.json", `"object_rps": 1000`, `"object_rps": 9`, "roles.user: is a rate above keeping.object_rps"},
 	"the ledger all the time":      {"limits.json", `"reconcile_s": 300`, `"reconcile_s": 0`, "keeping.reconcile_s: is 0"},
 
 	// gates.json

@@ -40,6 +40,12 @@ type Rate struct {
 	Burst   int `json:"burst"`
 }
 
+// Shards is how many objects keep an allowance, of which each takes so many requests a second.
+func (a Allowance) Shards(objectRPS int) int {
+	each := max(1, objectRPS*a.Rate.PeriodS)
+	return max(1, (a.Rate.Count+each-1)/each)
+}
+
 // WhenDown says what becomes of a request that nobody could decide about.
 type WhenDown string
 
@@ -62,6 +68,7 @@ type Keeping struct {
 	RememberS  int    `json:"remember_s"`   // how long a settled call is known, so that saying it again changes nothing
 	DecideMS   int    `json:"decide_ms"`    // after which the limiter counts as down
 	ReconcileS int    `json:"reconcile_s"`  // between two looks at the ledger, of an account that spends
+	ObjectRPS  int    `json:"object_rps"`   // requests a second that one Durable Object takes; a tenant with a higher rate is kept by several
 	LedgerLagS int    `json:"ledger_lag_s"` // after which what was settled counts as in the ledger; below remember_s
 }
 
@@ -95,6 +102,9 @@ func checkLimits(c *Contract, rep *report) {
 			rep.addf(file, join("roles", role), "is no role of auth.json")
 		}
 		checkAllowance(rep, join("roles", role), l.Roles[role])
+		if l.Roles[role].Shards(l.Keeping.ObjectRPS) > 1 {
+			rep.addf(file, join("roles", role), "is a rate above keeping.object_rps: one object keeps a caller")
+		}
 	}
 	checkAllowance(rep, "tenants.guests", l.Tenants.Guests)
 	checkAllowance(rep, "tenants.each", l.Tenants.Each)
@@ -104,6 +114,11 @@ func checkLimits(c *Contract, rep *report) {
 		}
 	}
 	for _, tier := range sorted(l.Weights) {
+		for _, a := range []Allowance{l.Tenants.Guests, l.Tenants.Each} {
+			if l.Weights[tier] > a.Rate.Burst/a.Shards(l.Keeping.ObjectRPS) {
+				rep.addf(file, join("weights", tier), "is over what an object of a tenant has of its burst: it would never be admitted")
+			}
+		}
 		if _, ok := c.Models.Tiers[tier]; !ok {
 			rep.addf(file, join("weights", tier), "is no tier of models.json")
 		}
@@ -136,6 +151,7 @@ func checkKeeping(c *Contract, rep *report) {
 		{k.HoldS*1000 < c.Models.Times.OverallMS, "keeping.hold_s", "is below times.overall_ms of models.json: a call that is still going on would be given up"},
 		{k.RememberS <= k.LedgerLagS || k.LedgerLagS == 0, "keeping.ledger_lag_s", "wants to be above 0 and below keeping.remember_s"},
 		{k.DecideMS == 0 || k.DecideMS >= c.HTTP.Limits.ServiceTimeoutMS, "keeping.decide_ms", "wants to be above 0 and below limits.service_timeout_ms of http.json"},
+		{k.ObjectRPS == 0, "keeping.object_rps", "is 0: an object that answers nobody"},
 		{k.ReconcileS == 0, "keeping.reconcile_s", "is 0: it would do nothing else"},
 	} {
 		if rule.broken {

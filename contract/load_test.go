@@ -198,3 +198,14 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// A tenant is kept by as many objects as its rate takes, and by one at least.
+func TestShardsFollowTheRate(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ count, periodS, want int }{{60, 60, 1}, {60_000, 60, 1}, {60_001, 60, 2}, {2500, 1, 3}, {4_000, 1, 4}} {
+		a := contract.Allowance{Rate: contract.Rate{Count: tt.count, PeriodS: tt.periodS, Burst: 1}}
+		if got := a.Shards(1000); got != tt.want {
+			t.Errorf("%d in %d s: %d objects, want %d", tt.count, tt.periodS, got, tt.want)
+		}
+	}
+}

@@ -89,6 +89,7 @@ func TestABudgetOutlivesAKillAndADeployment(t *testing.T) {
 	if got := m.standing(ada); got.Budget.Spent != float64(amount)/1e6 || got.Ledger == nil || *got.Ledger != got.Budget.Spent {
 		t.Errorf("settled: %+v, and charged %d", got, amount)
 	}
+	m.spendThroughKills()
 }
 
 // An account that spent where its limiter did not see it begins with what the ledger has of today.

@@ -1,4 +1,5 @@
 import { type Account, apply, type Change, newAccount } from "../../shared/src/limits/budget";
+import { type Lease, type Lender, type Lent, noLease, noLender } from "../../shared/src/limits/lease";
 import type { Own } from "../../shared/src/limits/limits";
 import type { Meter } from "../../shared/src/limits/rate";
 
@@ -21,6 +22,8 @@ export class Disk {
       CREATE TABLE IF NOT EXISTS calls (id TEXT PRIMARY KEY, micro INTEGER NOT NULL, until_ms INTEGER NOT NULL, excess INTEGER) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS meter (one INTEGER PRIMARY KEY CHECK (one = 1), at_ms INTEGER NOT NULL, owed INTEGER NOT NULL, period_ms INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS own (one INTEGER PRIMARY KEY CHECK (one = 1), json TEXT NOT NULL);
+      CREATE TABLE IF NOT EXISTS lease (one INTEGER PRIMARY KEY CHECK (one = 1), day INTEGER NOT NULL, seq INTEGER NOT NULL, micro INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS lent (shard TEXT PRIMARY KEY, day INTEGER NOT NULL, seq INTEGER NOT NULL, micro INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS ledger (one INTEGER PRIMARY KEY CHECK (one = 1), account TEXT NOT NULL, look_ms INTEGER);
     `);
   }
@@ -49,6 +52,27 @@ export class Disk {
   ledger(): { account: string; lookMs: number | null } | undefined {
     const [row] = this.sql.exec<{ account: string; look_ms: number | null }>("SELECT account, look_ms FROM ledger").toArray();
     return row && { account: row.account, lookMs: row.look_ms };
+  }
+
+  lease(): Lease {
+    const [row] = this.sql.exec<{ window: number; seq: number; micro: number }>("SELECT day AS window, seq, micro FROM lease").toArray();
+    return row ?? noLease;
+  }
+
+  keepLease({ window, seq, micro }: Lease): void {
+    this.sql.exec("INSERT OR REPLACE INTO lease (one, day, seq, micro) VALUES (1, ?, ?, ?)", window, seq, micro);
+  }
+
+  lender(): Lender {
+    const rows = this.sql
+      .exec<{ shard: string; day: number; seq: number; micro: number }>("SELECT shard, day, seq, micro FROM lent")
+      .toArray();
+    const window = Math.max(noLender.window, ...rows.map(({ day }) => day));
+    return { window, lent: new Map(rows.map(({ shard, day, seq, micro }) => [shard, { seq, micro: day === window ? micro : 0 }])) };
+  }
+
+  keepLent(window: number, shard: string, { seq, micro }: Lent): void {
+    this.sql.exec("INSERT OR REPLACE INTO lent (shard, day, seq, micro) VALUES (?, ?, ?, ?)", shard, window, seq, micro);
   }
 
   keepMeter({ atMs, owed, periodMs }: Meter): void {

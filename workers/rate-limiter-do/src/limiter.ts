@@ -12,15 +12,19 @@ import {
   type Settled,
   settle,
 } from "../../shared/src/limits/budget";
+import type { Word } from "../../shared/src/limits/lease";
 import {
   type Admission,
   type Allowance,
   budgetOf,
   dayMs,
   effective,
+  type Lending as Lent,
   type Limits,
   type Own,
+  type Sharing,
   type Standing,
+  shareOf,
   type Wanted,
 } from "../../shared/src/limits/limits";
 import { decideRate, type Meter, type Rate, type RateDecision, returned } from "../../shared/src/limits/rate";
@@ -28,6 +32,8 @@ import { Books } from "./books";
 import { Disk } from "./disk";
 import type { Env } from "./env.gen";
 import { Late } from "./late";
+import { Lending } from "./lending";
+import { Shard } from "./shard";
 
 /** The day itself, whatever may be spent in it. */
 const day = budgetOf({ rate: { count: 1, periodMs: 1, burst: 1 }, micro: 0 });
@@ -46,6 +52,8 @@ export class Limiter extends DurableObject<Env> implements Limits {
   readonly #account: Account;
   /** What was settled and is not written yet. */
   readonly #late = new Late(() => this.#write());
+  readonly #shard: Shard;
+  readonly #lending: Lending;
   #meter: Meter | undefined;
   #own: Own | null;
   /** What the alarm is set to; undefined until it was asked for. */
@@ -58,6 +66,9 @@ export class Limiter extends DurableObject<Env> implements Limits {
     this.#meter = this.#disk.meter();
     this.#own = this.#disk.own();
     this.#books = new Books(env.DB, this.#disk);
+    const other = (name: string) => env.LIMITS.getByName(name) as unknown as Limits;
+    this.#shard = new Shard(this.#disk, other);
+    this.#lending = new Lending(this.#disk, other);
   }
 
   /** Takes the weight out of the rate and the most it may cost out of the budget; or neither, where one of them has not enough. */
@@ -65,8 +76,11 @@ export class Limiter extends DurableObject<Env> implements Limits {
     if (wanted.account !== undefined && this.#books.unknown) {
       await this.#learn(wanted.account, at ?? Date.now());
     }
+    if (allowance.of !== undefined) {
+      await this.#borrow(allowance, allowance.of, wanted.micro, at ?? Date.now());
+    }
     const nowMs = at ?? Date.now();
-    const { rate, micro } = effective(allowance, this.#own, nowMs);
+    const { rate, micro } = this.#now(allowance, nowMs);
     const budget = budgetOf({ rate, micro });
     const decision = decideRate(rate, this.#meter, nowMs, wanted.weight);
     if (!decision.admitted) {
@@ -87,8 +101,11 @@ export class Limiter extends DurableObject<Env> implements Limits {
    * settles waits for the disk, and nobody waits for who settles.
    */
   async settle(allowance: Allowance, id: string, micro: number, at?: number): Promise<Omit<Settled, "change">> {
+    if (allowance.of !== undefined) {
+      await this.#borrow(allowance, allowance.of, Math.max(0, micro - (this.#account.holds.get(id)?.micro ?? 0)), at ?? Date.now());
+    }
     const nowMs = at ?? Date.now();
-    const { change, ...answer } = settle(budgetOf(effective(allowance, this.#own, nowMs)), this.#account, nowMs, id, micro);
+    const { change, ...answer } = settle(budgetOf(this.#now(allowance, nowMs)), this.#account, nowMs, id, micro);
     if (change !== undefined) {
       apply(this.#account, change);
       this.#late.add(change);
@@ -110,7 +127,7 @@ export class Limiter extends DurableObject<Env> implements Limits {
   /** Undoes an admission: the call was never made. Said again, or of one that was refused, it does nothing. */
   async cancel(allowance: Allowance, id: string, weight: number, at?: number): Promise<void> {
     const nowMs = at ?? Date.now();
-    const { change } = settle(budgetOf(effective(allowance, this.#own, nowMs)), this.#account, nowMs, id, 0);
+    const { change } = settle(budgetOf(this.#now(allowance, nowMs)), this.#account, nowMs, id, 0);
     const held = this.#account.holds.has(id);
     this.#write(change, held && this.#meter !== undefined ? returned(this.#meter, weight) : undefined);
     await this.#wake();
@@ -120,16 +137,30 @@ export class Limiter extends DurableObject<Env> implements Limits {
     await this.#late.written();
     const nowMs = at ?? Date.now();
     const now = effective(allowance, this.#own, nowMs);
-    pass(day, this.#account, nowMs);
-    const { remaining, resetMs } = decideRate(now.rate, this.#meter, nowMs, 0);
+    const counting = this.#now(allowance, nowMs);
+    const { remaining, resetMs } = decideRate(counting.rate, this.#meter, nowMs, 0);
     const { spent, held, holds, window } = this.#account;
-    const left = remainingOf(budgetOf(now), this.#account);
+    const left = remainingOf(budgetOf(counting), this.#account);
     return { allowance: now, own: this.#own, remaining, resetMs, spent, held, holds: holds.size, left, dayEndsMs: (window + 1) * dayMs };
   }
 
   async set(own: Own | null): Promise<void> {
     this.#disk.keepOwn(own);
     this.#own = own;
+    await this.#lending.recall(); // what it lent, it lent under other limits
+  }
+
+  async lend(allowance: Allowance, sharing: Sharing, word: Word): Promise<Lent> {
+    const nowMs = Date.now();
+    pass(day, this.#account, nowMs);
+    const micro = await this.#lending.lend(effective(allowance, this.#own, nowMs).micro, this.#account, sharing, word);
+    return { window: word.window, micro, own: this.#own };
+  }
+
+  async giveBack(): Promise<Word> {
+    this.#write(); // what is held on disk for what was settled would be more than what is kept
+    pass(day, this.#account, Date.now());
+    return this.#shard.giveBack(this.#account);
   }
 
   /** The alarm is there so that what has expired does not lie on disk for ever, and for the ledger. */
@@ -142,6 +173,28 @@ export class Limiter extends DurableObject<Env> implements Limits {
     pass(day, this.#account, Date.now());
     this.#disk.forget(this.#account.latestMs);
     await this.#wake();
+  }
+
+  /** What counts of an allowance: of one that is shared a shard's part, and else what is not lent to shards. */
+  #now(allowance: Allowance, nowMs: number): Allowance {
+    pass(day, this.#account, nowMs);
+    const { rate, micro } = effective(allowance, this.#own, nowMs);
+    const { window } = this.#account;
+    return allowance.of === undefined
+      ? { rate, micro: micro - this.#lending.lent(window) }
+      : { rate: shareOf(rate, allowance.of.shards), micro: this.#shard.micro(window) };
+  }
+
+  /** Asks the lender where a shard lacks something; twice, for others may take what it was lent while it asked. What is held at midnight, too, has to be lent anew. */
+  async #borrow(allowance: Allowance, sharing: Sharing, micro: number, nowMs: number): Promise<void> {
+    pass(day, this.#account, nowMs);
+    for (let n = 0; n < 2 && this.#shard.lacks(this.#account, micro, nowMs); n++) {
+      const own = await this.#shard.ask(allowance, sharing, this.#account, micro);
+      if (own !== undefined && JSON.stringify(own) !== JSON.stringify(this.#own)) {
+        this.#disk.keepOwn(own);
+        this.#own = own;
+      }
+    }
   }
 
   /** Counts what the ledger has and this object has not seen. It is never less than before: the ledger may be behind. */

@@ -2,7 +2,7 @@ import { type JsonObject, optionalText, requiredText } from "../../shared/src/bo
 import { openDatabase } from "../../shared/src/database";
 import { within } from "../../shared/src/deadline";
 import { dayMs, type Limited, type Limits, type Own, type Standing } from "../../shared/src/limits/limits";
-import { callerSubject, type Subject, tenantSubject } from "../../shared/src/limits/subject";
+import { callerSubject, type Subject, shardsOf, tenantSubject } from "../../shared/src/limits/subject";
 import { maxAccountBytes } from "../../shared/src/money/account";
 import { Ledger } from "../../shared/src/money/ledger";
 import { creditsOf, microOf } from "../../shared/src/money/micro";
@@ -47,8 +47,23 @@ export function limitsOf(env: Env, { name }: Limited): Limits {
 }
 
 async function shown(env: Env, subject: Subject): Promise<object> {
-  const [standing, ledger] = await Promise.all([limitsOf(env, subject).show(subject.allowance), ledgerToday(env, subject)]);
+  const [standing, ledger] = await Promise.all([standingOf(env, subject), ledgerToday(env, subject)]);
   return { ...spelt(subject, standing), ledger_credits: ledger };
+}
+
+/** Of one that several objects keep, what they have together. What is lent and not used is left: it can be lent to another. */
+export async function standingOf(env: Env, subject: Subject): Promise<Standing> {
+  const shards = shardsOf(subject);
+  const [whole, ...parts] = await Promise.all([subject, ...shards].map((one) => limitsOf(env, one).show(one.allowance)));
+  if (whole === undefined || parts.length === 0) {
+    return whole as Standing;
+  }
+  const all = [whole, ...parts];
+  const sum = (of: (standing: Standing) => number) => all.reduce((total, standing) => total + of(standing), 0);
+  const [spent, held, holds] = [sum((one) => one.spent), sum((one) => one.held), sum((one) => one.holds)];
+  const remaining = sum((one) => one.remaining) - whole.remaining;
+  const resetMs = Math.max(...parts.map((one) => one.resetMs));
+  return { ...whole, remaining, resetMs, spent, held, holds, left: Math.max(0, whole.allowance.micro - spent - held) };
 }
 
 function spelt({ name, allowance }: Subject, { allowance: now, own, ...standing }: Standing): object {

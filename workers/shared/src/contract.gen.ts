@@ -239,6 +239,7 @@ export const ALLOWANCES = {
       "count": 6000,
       "periodMs": 60000
     },
+    "shards": 1,
     "whenDown": "refuse"
   },
   "keeping": {
@@ -275,6 +276,7 @@ export const ALLOWANCES = {
       "count": 60000,
       "periodMs": 60000
     },
+    "shards": 1,
     "whenDown": "admit"
   },
   "weights": {

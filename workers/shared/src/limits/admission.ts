@@ -4,7 +4,7 @@ import { within } from "../deadline";
 import { Problem } from "../problem";
 import { rateHeaders, seconds } from "./headers";
 import type { Admission, Outcome, Question, Said } from "./limits";
-import { type Subject, subjectsOf } from "./subject";
+import { askedOf, type Subject, subjectsOf } from "./subject";
 
 /** A call that may go on. */
 export interface Admitted {
@@ -37,7 +37,7 @@ export async function admit(
   { weight, micro, waitUntil }: { weight: number; micro: number; waitUntil: (promise: Promise<unknown>) => void },
 ): Promise<Admitted> {
   const id = crypto.randomUUID();
-  const subjects = subjectsOf(caller);
+  const subjects = subjectsOf(caller).map((subject) => askedOf(subject));
   const said = await saidOf(limiter, { subjects, id, weight, micro });
   const problem = problemOf(subjects, said);
   if (problem !== undefined) {

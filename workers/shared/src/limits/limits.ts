@@ -1,5 +1,6 @@
 import { ALLOWANCES } from "../contract.gen";
 import type { Budget } from "./budget";
+import type { Word } from "./lease";
 import type { Rate } from "./rate";
 
 /** A rate, and what may be spent in a day. */
@@ -7,6 +8,22 @@ export interface Allowance {
   readonly rate: Rate;
   /** Micro-credits a day. */
   readonly micro: number;
+  /** Where several objects keep it together: the one that is asked has a share of the rate, and spends what the lender lends it. */
+  readonly of?: Sharing;
+}
+
+export interface Sharing {
+  /** The names of the object that has the whole, and of the shard. */
+  readonly lender: string;
+  readonly shard: string;
+  readonly shards: number;
+}
+
+/** What a lender says: how much it lent to a shard in all in a window of the budget, and what limits of its own it has. */
+export interface Lending {
+  readonly window: number;
+  readonly micro: number;
+  readonly own: Own | null;
 }
 
 /** An allowance of one caller or tenant alone, in the place of the contract's; what it leaves out is the contract's. */
@@ -81,6 +98,10 @@ export interface Limits {
   renew(id: string): Promise<void>;
   cancel(allowance: Allowance, id: string, weight: number): Promise<void>;
   show(allowance: Allowance): Promise<Standing>;
+  /** Lends to a shard what it says that it wants. */
+  lend(allowance: Allowance, sharing: Sharing, word: Word): Promise<Lending>;
+  /** A shard gives back what it neither spent nor holds. */
+  giveBack(): Promise<Word>;
   set(own: Own | null): Promise<void>;
 }
 
@@ -97,5 +118,10 @@ export function budgetOf({ micro }: Allowance): Budget {
 export function effective(allowance: Allowance, own: Own | null, nowMs: number): Allowance {
   return own === null || (own.untilMs !== undefined && own.untilMs <= nowMs)
     ? allowance
-    : { rate: own.rate ?? allowance.rate, micro: own.micro ?? allowance.micro };
+    : { ...allowance, rate: own.rate ?? allowance.rate, micro: own.micro ?? allowance.micro };
+}
+
+/** A shard's part of a rate: all of them together admit what the whole does, and never more. */
+export function shareOf({ count, periodMs, burst }: Rate, shards: number): Rate {
+  return { count, periodMs: periodMs * shards, burst: Math.max(1, Math.floor(burst / shards)) };
 }
