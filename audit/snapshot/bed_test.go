@@ -97,8 +97,7 @@ func (b *bed) deploy() {
 	b.upload("rate-limiter-do", func(u *cfapi.ScriptUpload) {
 		u.Migrations = &cfapi.Migrations{NewTag: "v1", Steps: []cfapi.MigrationStep{{NewSQLiteClasses: []string{"Limiter"}}}}
 	}, cfapi.Binding{Name: "DB", Type: "hyperdrive", ID: b.ids["ledger"]}, limits)
-	limits.ScriptName = "rate-limiter-do"
-	b.upload("orchestrator-svc", nil, limits, service("FILES", "files-svc"), cfapi.Binding{Name: "AI", Type: "ai"}, cfapi.Binding{Name: "KV", Type: "kv_namespace", NamespaceID: b.ids["orchestrator"]},
+	b.upload("orchestrator-svc", nil, service("LIMITS", "rate-limiter-do"), service("FILES", "files-svc"), cfapi.Binding{Name: "AI", Type: "ai"}, cfapi.Binding{Name: "KV", Type: "kv_namespace", NamespaceID: b.ids["orchestrator"]},
 		cfapi.Binding{Name: "KV_BILLING", Type: "kv_namespace", NamespaceID: b.ids["billing"]},
 		text("GROQ_BASE", "https://api.groq.localhost/openai/v1"), text("OPENAI_BASE", "https://api.openai.localhost/v1"),
 		cfapi.Binding{Name: "USAGE", Type: "queue", QueueName: "cognomega-usage-events"})
