@@ -5,21 +5,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CALLER_HEADER, type Caller, encodeCaller } from "../../shared/src/caller";
 import { ALLOWANCES } from "../../shared/src/contract.gen";
 import { admit } from "../../shared/src/limits/admission";
-import { microOf } from "../../shared/src/money/micro";
+import { operate } from "../../shared/src/testing/limits";
 import type { Env } from "./env.gen";
 import { mostOf } from "./most";
 
 const { LIMITS } = env as unknown as Env;
-
-/** Asks the limiter as an operator does. */
-async function operate(query: string, body?: object) {
-  const headers = { [CALLER_HEADER]: encodeCaller({ id: null, role: null, tenant: null, admin: true }) };
-  const put = { method: "PUT", body: JSON.stringify({ ...body, reason: "test" }) };
-  const response = await LIMITS.fetch(`https://limiter.test/api/admin/limits?${query}`, { headers, ...(body === undefined ? {} : put) });
-  type Shown = { rate: { remaining: number }; budget: { spent_credits: number; held_credits: number } };
-  const { rate, budget } = await response.json<Shown>();
-  return { remaining: rate.remaining, spent: microOf(budget.spent_credits) as number, held: microOf(budget.held_credits) as number };
-}
 
 function user(id: string): Caller {
   return { id, role: "user", tenant: null, admin: false };
@@ -41,7 +31,7 @@ function ask(caller: Caller, input: object | string = "hello", headers: Record<s
 /** What is left of a caller's rate and budget once nothing of it is held. */
 async function settledOf(id: string) {
   for (;;) {
-    const standing = await operate(`caller=${id}`);
+    const standing = await operate(LIMITS, `caller=${id}`);
     if (standing.held === 0) {
       return standing;
     }
@@ -62,7 +52,7 @@ describe("a caller's limits", () => {
   });
 
   it("turn away who asks too often, say for how long, and ask no model", async () => {
-    await operate("", { caller: "often@example.test", rate: { count: 1, period_ms: 3_600_000, burst: 2 } });
+    await operate(LIMITS, "", { caller: "often@example.test", rate: { count: 1, period_ms: 3_600_000, burst: 2 } });
     const answers = await Promise.all([1, 2, 3, 4].map(() => ask(user("often@example.test"))));
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 429, 429]);
     const refused = answers.find(({ status }) => status === 429) as Response;
@@ -72,19 +62,19 @@ describe("a caller's limits", () => {
   });
 
   it("weigh a question by its tier", async () => {
-    await operate("", { caller: "heavy@example.test", rate: { count: 1, period_ms: 3_600_000, burst: 100 } });
+    await operate(LIMITS, "", { caller: "heavy@example.test", rate: { count: 1, period_ms: 3_600_000, burst: 100 } });
     await (await ask(user("heavy@example.test"), "hello", { "x-intelligence-tier": "super" })).text();
     expect((await settledOf("heavy@example.test")).remaining).toBe(95);
   });
 
   it("turn away what the day's budget has no room for, until the day is over", async () => {
-    await operate("", { caller: "poor@example.test", credits_a_day: 0.001 });
+    await operate(LIMITS, "", { caller: "poor@example.test", credits_a_day: 0.001 });
     const refused = await ask(user("poor@example.test"));
     expect(refused.status).toBe(429);
     expect(await refused.json()).toMatchObject({ error: "budget_exhausted" });
     // More than a whole budget is never admitted, and no wait is named.
     expect(refused.headers.has("retry-after")).toBe(false);
-    await operate("", { caller: "poor@example.test", credits_a_day: 0.06 });
+    await operate(LIMITS, "", { caller: "poor@example.test", credits_a_day: 0.06 });
     await (await ask(user("poor@example.test"))).text();
     await settledOf("poor@example.test");
     const statuses = await Promise.all([1, 2, 3].map(async () => (await ask(user("poor@example.test"))).status));
@@ -127,19 +117,19 @@ describe("a caller's limits", () => {
   });
 
   it("are a guest's own, and all guests' together", async () => {
-    await operate("", { tenant: "guests", rate: { count: 1, period_ms: 3_600_000, burst: 1 } });
+    await operate(LIMITS, "", { tenant: "guests", rate: { count: 1, period_ms: 3_600_000, burst: 1 } });
     const answers = await Promise.all(["a", "b", "c"].map((name) => ask(guest(name))));
-    await operate("", { tenant: "guests", clear: true });
+    await operate(LIMITS, "", { tenant: "guests", clear: true });
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 429, 429]);
     const refused = answers.find(({ status }) => status === 429) as Response;
     expect(refused.headers.get("ratelimit-policy")).toContain('"tenant"');
   });
 
   it("give back to a caller what its tenant refused", async () => {
-    await operate("", { tenant: "small", credits_a_day: 0.000001 });
+    await operate(LIMITS, "", { tenant: "small", credits_a_day: 0.000001 });
     const caller: Caller = { ...user("member@example.test"), tenant: "small" };
     expect((await ask(caller)).status).toBe(429);
-    while ((await operate("caller=member@example.test")).remaining < ALLOWANCES.roles.user.rate.burst) {} // in the background
+    while ((await operate(LIMITS, "caller=member@example.test")).remaining < ALLOWANCES.roles.user.rate.burst) {} // in the background
     expect(await settledOf("member@example.test")).toMatchObject({ spent: 0, held: 0, remaining: 100 });
   });
 

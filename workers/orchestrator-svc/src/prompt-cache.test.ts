@@ -2,10 +2,10 @@ import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:
 import { describe, expect, it } from "vitest";
 
 import type { Caller } from "../../shared/src/caller";
-import type { Limits } from "../../shared/src/limits/limits";
-import { callerSubject } from "../../shared/src/limits/subject";
+import { creditsOf } from "../../shared/src/money/micro";
 import type { UsageEvent } from "../../shared/src/money/usage";
 import { callerHeaders, guest } from "../../shared/src/testing/callers";
+import { operate } from "../../shared/src/testing/limits";
 import { readChat, readSi } from "./asked";
 import type { Env } from "./env.gen";
 import { maxAgeOf } from "./prompt-cache";
@@ -163,18 +163,18 @@ describe("the same question of the same account", () => {
   });
 
   it("counts in the rate, costs nothing of the budget, and is answered where the budget has no room for a model", async () => {
-    const subject = callerSubject("poor@example.test");
-    const limits = bound.LIMITS.getByName(subject.name) as unknown as Limits;
+    const shown = () => operate(bound.LIMITS, "caller=poor@example.test");
     const poor = caller("poor@example.test");
     await ask(poor);
     expect((await ask(poor)).cache).toBe("HIT");
-    expect((await limits.show(subject.allowance)).held).toBe(0);
-    const { spent, remaining } = await limits.show(subject.allowance);
-    await limits.set({ actor: "test", reason: "test", micro: spent, rate: { count: 1, periodMs: 3_600_000, burst: remaining } });
-    const before = await limits.show(subject.allowance);
+    const { spent, held, remaining } = await shown();
+    expect(held).toBe(0);
+    const limits = { credits_a_day: creditsOf(spent), rate: { count: 1, period_ms: 3_600_000, burst: remaining } };
+    await operate(bound.LIMITS, "", { caller: "poor@example.test", ...limits });
+    const before = await shown();
     expect([before.left, (await ask(poor, { body: { input: "other words" } })).status]).toEqual([0, 429]);
     expect((await ask(poor)).cache).toBe("HIT");
-    const after = await limits.show(subject.allowance);
+    const after = await shown();
     expect(after).toMatchObject({ spent, held: 0, remaining: before.remaining - 1 });
   });
 });
