@@ -1,10 +1,9 @@
 import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
-import type { Limits } from "../../shared/src/limits/limits";
-import { callerSubject } from "../../shared/src/limits/subject";
 import type { UsageEvent } from "../../shared/src/money/usage";
 import { user } from "../../shared/src/testing/callers";
+import { operate } from "../../shared/src/testing/limits";
 import type { Env } from "./env.gen";
 import worker from "./worker";
 
@@ -24,8 +23,7 @@ async function send(id: string, path: string, body: unknown, headers: Record<str
   const response = (await worker.fetch?.(request as never, { ...bound, USAGE }, ctx)) as Response;
   const said = await response.text();
   await waitOnExecutionContext(ctx);
-  const subject = callerSubject(id);
-  const { spent, held } = await (bound.LIMITS.getByName(subject.name) as unknown as Limits).show(subject.allowance);
+  const { spent, held } = await operate(bound.LIMITS, `caller=${encodeURIComponent(id)}`);
   return { status: response.status, said, sent, spent, held, headers: response.headers };
 }
 

@@ -1,17 +1,15 @@
 import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
-import type { Limits } from "../../shared/src/limits/limits";
-import { callerSubject, type Subject, tenantSubject } from "../../shared/src/limits/subject";
+import { creditsOf } from "../../shared/src/money/micro";
 import { callerHeaders } from "../../shared/src/testing/callers";
+import { operate } from "../../shared/src/testing/limits";
 import type { Env } from "./env.gen";
 import { mostOf, shortened } from "./most";
 import worker from "./worker";
 
 const bound = env as unknown as Env;
-const limitsOf = ({ name }: Subject) => bound.LIMITS.getByName(name) as unknown as Limits;
 const microPerToken = 50;
-const own = { actor: "test", reason: "test" };
 
 /** A model that writes as much as it may, and says how much that was. */
 const AI = {
@@ -38,10 +36,10 @@ const system = "You are a helpful, precise assistant. Answer what was asked, and
 /** What the prompt alone may cost: a token a byte, and the marks around two messages. */
 const prompt = (system.length + "hi".length + 2 * 16) * microPerToken;
 
-async function budgetOf(id: string, micro: number): Promise<Subject> {
-  const subject = callerSubject(id);
-  await limitsOf(subject).set({ ...own, micro });
-  return subject;
+/** Gives a caller a budget; the answer shows what became of it. */
+async function budgetOf(id: string, micro: number) {
+  await operate(bound.LIMITS, "", { caller: id, credits_a_day: creditsOf(micro) });
+  return () => operate(bound.LIMITS, `caller=${encodeURIComponent(id)}`);
 }
 
 describe("a budget that has no room for as long an answer as there may be", () => {
@@ -52,11 +50,11 @@ describe("a budget that has no room for as long an answer as there may be", () =
     ["all that is asked for fits", 200, { max_tokens: 199 }, null],
     ["exactly all of it", 1024, {}, null],
   ])("cuts it: %s", async (name, tokens, body, limit) => {
-    const subject = await budgetOf(`${name}@example.test`, prompt + Math.floor(tokens * microPerToken));
+    const shown = await budgetOf(`${name}@example.test`, prompt + Math.floor(tokens * microPerToken));
     const answer = await ask(`${name}@example.test`, body);
     const written = limit ?? (body as { max_tokens?: number }).max_tokens ?? 1024;
     expect(answer).toMatchObject({ status: 200, limit: limit === null ? null : String(limit), text: `up to ${written}` });
-    expect(await limitsOf(subject).show(subject.allowance)).toMatchObject({ held: 0, spent: (20 + written) * microPerToken });
+    expect(await shown()).toMatchObject({ held: 0, spent: (20 + written) * microPerToken });
   });
 
   it.each([
@@ -64,9 +62,9 @@ describe("a budget that has no room for as long an answer as there may be", () =
     ["a short answer that was asked for does not fit", 4, { max_tokens: 5 }],
     ["nothing fits", -10, {}],
   ])("refuses where %s, and holds nothing", async (name, tokens, body) => {
-    const subject = await budgetOf(`${name}@example.test`, prompt + tokens * microPerToken);
+    const shown = await budgetOf(`${name}@example.test`, prompt + tokens * microPerToken);
     expect(await ask(`${name}@example.test`, body)).toMatchObject({ status: 429, error: "budget_exhausted", limit: null });
-    expect(await limitsOf(subject).show(subject.allowance)).toMatchObject({ held: 0, spent: 0 });
+    expect(await shown()).toMatchObject({ held: 0, spent: 0 });
   });
 
   it("cuts it for this caller alone: what was cut is not kept for who asks the same", async () => {
@@ -80,20 +78,20 @@ describe("a budget that has no room for as long an answer as there may be", () =
 
   it("goes by whichever has less, the caller or its tenant", async () => {
     await budgetOf("member@example.test", prompt + 300 * microPerToken);
-    await limitsOf(tenantSubject("small")).set({ ...own, micro: prompt + 100 * microPerToken });
+    await operate(bound.LIMITS, "", { tenant: "small", credits_a_day: creditsOf(prompt + 100 * microPerToken) });
     expect(await ask("member@example.test", {}, "small")).toMatchObject({ status: 200, limit: "100" });
   });
 
   it("is spent to its end by many at once, and never over it", async () => {
     const micro = 5 * 1024 * microPerToken;
-    const subject = await budgetOf("many@example.test", micro);
+    const shown = await budgetOf("many@example.test", micro);
     const answers = [];
     for (let n = 0; n < 6; n++) {
       answers.push(...(await Promise.all([1, 2, 3, 4].map(() => ask("many@example.test")))));
     }
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200, 429]));
     expect(answers.some(({ limit }) => limit !== null)).toBe(true);
-    const { spent, left, held } = await limitsOf(subject).show(subject.allowance);
+    const { spent, left, held } = await shown();
     expect([spent <= micro, held, left < prompt + 64 * microPerToken]).toEqual([true, 0, true]);
   });
 });
