@@ -54,6 +54,9 @@ type platform struct {
 	kid    string
 	claims map[string]any
 	forged string // instead of a signed token
+
+	turnstile bool   // guests have to pass it
+	admin     string // the key that mints tokens of users; none is known when empty
 }
 
 func healthy() *platform {
@@ -107,7 +110,19 @@ func (p *platform) target(t testing.TB) *audit.Target {
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: p.set})
 	})
 	mux.HandleFunc("POST /auth/guest", func(w http.ResponseWriter, _ *http.Request) {
+		if p.turnstile {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"error":"turnstile_required"}`))
+			return
+		}
 		w.WriteHeader(p.status)
+		_ = json.NewEncoder(w).Encode(map[string]any{"token": p.token(t), "exp": 1})
+	})
+	mux.HandleFunc("POST /auth/token", func(w http.ResponseWriter, r *http.Request) {
+		if p.admin == "" || r.Header.Get("X-Admin-Key") != p.admin {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"token": p.token(t), "exp": 1})
 	})
 	server := httptest.NewServer(mux)
@@ -116,7 +131,41 @@ func (p *platform) target(t testing.TB) *audit.Target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &audit.Target{Env: "test", Hostname: "api.example.test", Issuer: issuer, BaseURL: base, HTTP: server.Client(), Contract: c, Now: now}
+	target := &audit.Target{Env: "test", Hostname: "api.example.test", Issuer: issuer, BaseURL: base, HTTP: server.Client(), Contract: c, Now: now}
+	if p.admin != "" {
+		target.AdminKey = func() (string, error) { return p.admin, nil }
+	}
+	return target
+}
+
+// Where guests have to pass Turnstile, which no program can, a user's token is verified instead, by whoever has the admin key.
+func TestWhereGuestsPassTurnstileAUsersTokenIsVerified(t *testing.T) {
+	t.Parallel()
+	p := healthy()
+	p.turnstile = true
+	p.claims["sub"], p.claims["email"], p.claims["role"] = "cogctl@api.example.test", "cogctl@api.example.test", "user"
+	refused, err := jwks.Check().Run(t.Context(), p.target(t))
+	if err != nil || refused.Verdict != audit.Fail || len(refused.Findings) != 1 || !strings.Contains(refused.Findings[0].Hint, "COGCTL_ADMIN_KEY") {
+		t.Errorf("without the admin key: %+v (%v)", refused, err)
+	}
+	p.admin = "the operator's"
+	target := p.target(t)
+	result, err := jwks.Check().Run(t.Context(), target)
+	if err != nil || result.Verdict != audit.Pass || !strings.Contains(result.Summary, "guests have to pass Turnstile") {
+		t.Fatalf("with it: %+v (%v)", result, err)
+	}
+	raw, err := json.Marshal(result.Evidence)
+	if err != nil || strings.Contains(string(raw), p.admin) {
+		t.Fatalf("the evidence is %s (%v)", raw, err)
+	}
+	again, err := jwks.Check().Judge(target, raw)
+	if err != nil || again.Verdict != audit.Pass {
+		t.Errorf("judged again: %+v (%v)", again, err)
+	}
+	p.kid = "another"
+	if result, err := jwks.Check().Run(t.Context(), p.target(t)); err != nil || result.Verdict != audit.Fail {
+		t.Errorf("a token of a key that is not published: %+v (%v)", result, err)
+	}
 }
 
 func TestHealthy(t *testing.T) {

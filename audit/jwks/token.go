@@ -18,9 +18,13 @@ import (
 	"github.com/cognomega/edge/internal/fault"
 )
 
-// Guest asks for a guest token.
-func Guest(ctx context.Context, t *audit.Target) (string, error) {
-	return ask(ctx, t, "/auth/guest", nil, []byte("{}"))
+// Guest asks for a guest token, with a Turnstile response where guests need one.
+func Guest(ctx context.Context, t *audit.Target, turnstile string) (string, error) {
+	body := []byte("{}")
+	if turnstile != "" {
+		body, _ = json.Marshal(map[string]string{"turnstile_token": turnstile}) // text always encodes
+	}
+	return ask(ctx, t, guestPath, nil, body)
 }
 
 // Claim is what a minted token shall say.
@@ -61,10 +65,19 @@ func tokenOf(t *audit.Target, path string, res answer) (string, error) {
 	return doc.Token, nil
 }
 
+const turnstileRequired = "turnstile_required"
+
+// problem is the platform's own code. An answer that is not ours has none; its status says enough.
+type problem struct{ Error, Detail string }
+
+func codeOf(body []byte) (p problem) {
+	_ = json.Unmarshal(body, &p)
+	return p
+}
+
 // refused keeps the platform's own code: {error, detail}.
 func refused(t *audit.Target, path string, status int, body []byte) error {
-	var doc struct{ Error, Detail string }
-	_ = json.Unmarshal(body, &doc) // an answer that is not ours has no code; its status says enough
+	doc := codeOf(body)
 	words := strings.TrimSpace(doc.Error + " " + doc.Detail)
 	kind := fault.Finding
 	switch status {
@@ -77,7 +90,11 @@ func refused(t *audit.Target, path string, status int, body []byte) error {
 	case http.StatusBadRequest:
 		kind = fault.Invalid
 	}
-	return fault.New(kind, "POST %s answers %d %s", t.PublicURL(path), status, words)
+	err := fault.New(kind, "POST %s answers %d %s", t.PublicURL(path), status, words)
+	if doc.Error == turnstileRequired {
+		return err.WithHint("guests have to pass Turnstile here: set COGCTL_ADMIN_KEY, so that a user's token can be minted instead")
+	}
+	return err
 }
 
 // Token is a token taken apart. Its signature is left out: without it the rest may be shown and kept.

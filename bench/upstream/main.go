@@ -17,7 +17,7 @@ import (
 func main() {
 	delay := flag.String("delay", "50ms", "before each answer, as in a plan of cogctl local faults")
 	flag.Parse()
-	set := doubles.New()
+	set := doubles.New(time.Now)
 	err := set.Plan("openai", doubles.Plan{Delay: *delay})
 	var l net.Listener
 	if err == nil {

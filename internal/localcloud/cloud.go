@@ -81,7 +81,7 @@ func (cfg Config) withDefaults() Config {
 
 // boot starts what the store says is deployed.
 func (c *Cloud) boot(ctx context.Context) (err error) {
-	c.doubles = doubles.New()
+	c.doubles = doubles.New(c.cfg.Now)
 	c.egress = egress.New(c.doubles.Hosts(), c.cfg.Log.With("part", "egress"))
 	c.runtime, err = runtime.New(runtime.Config{
 		Dir: c.cfg.Dir, RunDir: filepath.Join(c.cfg.Dir, "run"), Workerd: c.cfg.Workerd, Store: c.store, Log: c.cfg.Log.With("part", "runtime"),

@@ -25,6 +25,21 @@ func (c *Cloud) controlDoubles(mux *http.ServeMux) {
 		}
 		c.replan(w, r.PathValue("provider"), p)
 	})
+	mux.HandleFunc("POST /doubles/turnstile/responses", func(w http.ResponseWriter, r *http.Request) {
+		var asked doubles.Challenge
+		dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxPlanBytes))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&asked); err != nil {
+			replyError(w, fault.New(fault.Invalid, "read the challenge: %w", err))
+			return
+		}
+		solved, err := c.doubles.Solve(asked)
+		if err != nil {
+			replyError(w, err)
+			return
+		}
+		reply(w, solved)
+	})
 	mux.HandleFunc("DELETE /doubles/{provider}", func(w http.ResponseWriter, r *http.Request) {
 		c.replan(w, r.PathValue("provider"), doubles.Plan{})
 	})

@@ -16,6 +16,7 @@ import (
 // asker asks a provider as the path says, and tells what came of it: the status and the body, or the exception.
 const asker = `import { connect } from "cloudflare:sockets";
 const bases = { groq: "https://api.groq.localhost/openai/v1", openai: "https://api.openai.localhost/v1" };
+const siteverify = "https://challenges.cloudflare.localhost/turnstile/v0/siteverify";
 export default { async fetch(request, env) {
   const [, verb, ...rest] = new URL(request.url).pathname.split("/");
   const stream = verb === "stream", messages = [{ role: "user", content: "hi" }];
@@ -30,6 +31,10 @@ export default { async fetch(request, env) {
       await writer.write(new TextEncoder().encode("ping"));
       await writer.close();
       return new Response(socket.readable);
+    }
+    if (rest[0] === "turnstile") {
+      const r = await fetch(siteverify, { method: "POST", body: new URLSearchParams({ secret: "1x0000000000000000000000000000000AA", response: "x" }) });
+      return new Response(r.status + " " + await r.text());
     }
     if (rest[0] === "cfai") {
       const r = await env.AI.run("@cf/meta/llama-3.1-8b-instruct", { messages, stream });
@@ -108,6 +113,7 @@ func TestEveryProviderAnswersWorkers(t *testing.T) {
 		"stream/groq":   `"x_groq":{"id":`,
 		"stream/openai": `"choices":[],"created":1767225600`,
 		"stream/cfai":   `data: {"response":" said"}`,
+		"ask/turnstile": `200 {"success":true,`, "stream/turnstile": `"hostname":"example.com"`,
 	} {
 		if got := c.asks(path); !strings.Contains(got, want) {
 			t.Errorf("%s: %s\nwant %s", path, got, want)

@@ -11,7 +11,7 @@ import (
 	"github.com/cognomega/edge/internal/localcloud/doubles"
 )
 
-// Doubles says how the running local cloud's doubles of the model providers are set, and what they have been asked.
+// Doubles says how the running local cloud's doubles are set, and what they have been asked.
 func Doubles(ctx context.Context, l Layout) (all []doubles.Status, err error) {
 	e, err := RunningLocal(ctx, l)
 	if err != nil {
@@ -31,6 +31,19 @@ func PlanDouble(ctx context.Context, l Layout, provider string, p doubles.Plan) 
 		return nil, fault.New(fault.Internal, "encode the plan: %w", err)
 	}
 	return all, controlWith(ctx, e, http.MethodPut, "/doubles/"+url.PathEscape(provider), body, &all)
+}
+
+// SolveTurnstile has a person pass a widget of the running local cloud's Turnstile.
+func SolveTurnstile(ctx context.Context, l Layout, c doubles.Challenge) (solved doubles.Solved, err error) {
+	e, err := RunningLocal(ctx, l)
+	if err != nil {
+		return solved, err
+	}
+	body, err := json.Marshal(c)
+	if err != nil {
+		return solved, fault.New(fault.Internal, "encode the challenge: %w", err)
+	}
+	return solved, controlWith(ctx, e, http.MethodPost, "/doubles/turnstile/responses", body, &solved)
 }
 
 // DoubleFaults lets checks have the doubles fail, and count what they were asked.

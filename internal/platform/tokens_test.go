@@ -134,6 +134,7 @@ func TestTokensAreTakenBack(t *testing.T) {
 		}
 	}
 	k.logged(lost.Token, kept.Refresh)
+	k.testTurnstile()
 }
 
 // logged wants the admin log to say who did what with which outcome, and to hold no secret.

@@ -49,7 +49,7 @@ var uses = []use{
 	{args: "files get bob@example.com $FILE", exit: fault.ExitAPI, says: "403"},
 	{args: "files rm ada@example.com $FILE --dry-run"}, {args: "files rm ada@example.com $FILE --yes"},
 	{args: "ledger verify"}, {args: "ledger export --to $DIR/ledger.jsonl --dry-run"}, {args: "ledger export --to $DIR/ledger.jsonl"}, {args: "ledger verify --file $DIR/ledger.jsonl"},
-	{args: "local faults list"}, {args: "local faults set groq --429 50% --dry-run"}, {args: "local faults set groq --429 50%"}, {args: "local faults clear --dry-run"}, {args: "local faults clear"},
+	{args: "local turnstile"}, {args: "local faults list"}, {args: "local faults set groq --429 50% --dry-run"}, {args: "local faults set groq --429 50%"}, {args: "local faults clear --dry-run"}, {args: "local faults clear"},
 	{args: "providers status"}, {args: "providers trip groq --for 1m --reason test --dry-run"}, {args: "providers trip groq --for 1m --reason test"}, {args: "providers reset --reason test --dry-run"}, {args: "providers reset groq --reason test"},
 	{args: "providers order human cfai,groq,openai --reason test --dry-run"}, {args: "providers order human --contract --reason test"},
 	{args: "policy check"}, {args: "policy check $DIR/snapshot.json"}, {args: "policy test"}, {args: "policy explain"}, {args: "policy explain deny_previews"},

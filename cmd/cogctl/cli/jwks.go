@@ -55,7 +55,7 @@ func runJWKSShow(ctx context.Context, d *Deps, verify bool) (*jwksResult, error)
 	}
 	r := &jwksResult{Set: set, Findings: set.Judge(t.Contract.Auth)}
 	if verify {
-		text, err := jwks.Guest(ctx, t)
+		text, err := jwks.Guest(ctx, t, "")
 		if err != nil {
 			return nil, err
 		}

@@ -44,7 +44,7 @@ func (e jwksEdge) Served(ctx context.Context) (rotation.Served, error) {
 
 // Mint takes a guest's token; where guests are asked for more (Turnstile), one that the admin key mints.
 func (e jwksEdge) Mint(ctx context.Context) (rotation.Token, error) {
-	text, err := jwks.Guest(ctx, e.t)
+	text, err := jwks.Guest(ctx, e.t, "")
 	if kind := fault.KindOf(err); kind == fault.Denied || kind == fault.Invalid {
 		key, noKey := e.d.adminKey("")
 		if noKey != nil {

@@ -19,7 +19,7 @@ import (
 
 func newLocal(d *Deps) *cobra.Command {
 	return newGroup("local", "The Cloudflare account on this machine", "  cogctl local start\n  cogctl local logs cognomega-api",
-		newLocalStart(d), newLocalStop(d), newLocalStatus(d), newLocalLogs(d), newLocalReset(d), newLocalServe(d), newLocalFaults(d))
+		newLocalStart(d), newLocalStop(d), newLocalStatus(d), newLocalLogs(d), newLocalReset(d), newLocalServe(d), newLocalFaults(d), newLocalTurnstile(d))
 }
 
 type localStartResult struct {

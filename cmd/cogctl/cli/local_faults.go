@@ -24,7 +24,7 @@ type faultsResult struct {
 }
 
 func newLocalFaults(d *Deps) *cobra.Command {
-	return newGroup("faults", "What the model providers' doubles on this machine do wrong",
+	return newGroup("faults", "What the doubles of model providers and Turnstile on this machine do wrong",
 		"  cogctl local faults set groq --429 50% --delay lognormal:400ms\n  cogctl local faults list\n  cogctl local faults clear",
 		newFaultsSet(d), newFaultsList(d), newFaultsClear(d))
 }

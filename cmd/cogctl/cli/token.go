@@ -24,20 +24,38 @@ func newToken(d *Deps) *cobra.Command {
 }
 
 func newTokenGuest(d *Deps) *cobra.Command {
-	return &cobra.Command{
-		Use: "guest", Short: "Print a fresh guest token, alone", Args: cobra.NoArgs, Example: "  cogctl token guest | cogctl token inspect",
+	var turnstile string
+	cmd := &cobra.Command{
+		Use: "guest", Short: "Print a fresh guest token, alone", Args: cobra.NoArgs,
+		Long:    "Print a fresh guest token, alone. Where guests have to pass Turnstile, give the response that a page got of it: it counts once, and is used up by this call.",
+		Example: "  cogctl token guest | cogctl token inspect\n  cogctl token guest --turnstile \"$(cogctl local turnstile)\"",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			t, err := d.Target(cmd.Context(), d.Env)
 			if err != nil {
 				return err
 			}
-			text, err := jwks.Guest(cmd.Context(), t)
+			text, err := jwks.Guest(cmd.Context(), t, turnstile)
 			if err != nil {
-				return err
+				return withTurnstileHint(d, err)
 			}
 			return printToken(d, text)
 		},
 	}
+	cmd.Flags().StringVar(&turnstile, "turnstile", "", "a Turnstile response, where guests need one")
+	return cmd
+}
+
+// withTurnstileHint says how to get past Turnstile where it refused.
+func withTurnstileHint(d *Deps, err error) error {
+	switch {
+	case !strings.Contains(err.Error(), "turnstile_"):
+		return err
+	case strings.Contains(err.Error(), "turnstile_unavailable"):
+		return fault.New(fault.Unavailable, "%w", err).WithHint("Turnstile cannot be asked, or does not know TURNSTILE_SECRET: cogctl local faults list, cogctl local logs auth-svc; nobody gets in meanwhile")
+	case d.Env == localEnv:
+		return fault.New(fault.KindOf(err), "%w", err).WithHint(`cogctl token guest --turnstile "$(cogctl local turnstile)"`)
+	}
+	return fault.New(fault.KindOf(err), "%w", err).WithHint("give a fresh response of the widget on an allowed page with --turnstile, or mint a user's token: cogctl token mint")
 }
 
 // printToken writes the token alone, or as a document when one was asked for.

@@ -1,4 +1,4 @@
-// Package doubles stands in for the model providers: their wire formats, answers that depend on the question alone, counts of what was asked, and faults that an operator sets.
+// Package doubles stands in for the model providers and Turnstile: their wire formats, answers that depend on the question alone, counts of what was asked, and faults that an operator sets.
 package doubles
 
 import (
@@ -22,18 +22,21 @@ const (
 
 // Set is the doubles of one account, by provider.
 type Set struct {
-	doubles map[string]*Double
+	doubles   map[string]*Double
+	turnstile *turnstile
 }
 
 // Providers are those that have a double, in order.
-func Providers() []string { return []string{"cfai", "groq", "openai"} }
+func Providers() []string { return []string{"cfai", "groq", "openai", "turnstile"} }
 
 // New makes a double of every provider, all of them well.
-func New() *Set {
-	return &Set{doubles: map[string]*Double{
-		"cfai":   {wire: workersAI{}, bound: true},
-		"groq":   {wire: chat{prefix: "/openai/v1", groq: true}},
-		"openai": {wire: chat{prefix: "/v1"}},
+func New(now func() time.Time) *Set {
+	t := &turnstile{now: now, given: map[string]*given{}}
+	return &Set{turnstile: t, doubles: map[string]*Double{
+		"cfai":      {wire: workersAI{}, bound: true},
+		"groq":      {wire: chat{prefix: "/openai/v1", groq: true}},
+		"openai":    {wire: chat{prefix: "/v1"}},
+		"turnstile": {wire: t},
 	}}
 }
 
@@ -42,8 +45,11 @@ func (s *Set) Of(provider string) *Double { return s.doubles[provider] }
 
 // Hosts are the outside hostnames that doubles answer for.
 func (s *Set) Hosts() map[string]http.Handler {
-	return map[string]http.Handler{GroqHost: s.doubles["groq"], OpenAIHost: s.doubles["openai"]}
+	return map[string]http.Handler{GroqHost: s.doubles["groq"], OpenAIHost: s.doubles["openai"], TurnstileHost: s.doubles["turnstile"]}
 }
+
+// Solve has a person pass a Turnstile widget, as no program can on the real one.
+func (s *Set) Solve(c Challenge) (Solved, error) { return s.turnstile.solve(c) }
 
 // Status is how a provider's double is set, and what it has been asked since the account was started.
 type Status struct {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 )
 
 // Of any run of requests each fault befalls its share, and two pickers deal alike.
@@ -58,7 +59,7 @@ func FuzzPlan(f *testing.F) {
 	f.Add("lognormal:400ms:0.5", 0.5, 1, 2)
 	f.Add("uniform:1s-", math.NaN(), -1, 0)
 	f.Fuzz(func(t *testing.T, delay string, share float64, retryAfter, after int) {
-		s := New()
+		s := New(time.Now)
 		if s.Plan("groq", Plan{Faults: []Fault{{Cut, share}}, Delay: delay, RetryAfterS: retryAfter, After: after}) != nil {
 			return
 		}

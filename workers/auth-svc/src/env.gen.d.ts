@@ -22,6 +22,6 @@ export interface Env {
   readonly SIGNING_SLOT?: string;
   /** When set, a guest token needs a Turnstile response. */
   readonly TURNSTILE_SECRET?: string;
-  /** Where Turnstile responses are checked; a double serves it in tests. */
+  /** Where Turnstile responses are checked; a double serves it on this machine. */
   readonly TURNSTILE_VERIFY_URL: string;
 }
