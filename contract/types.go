@@ -174,7 +174,7 @@ const (
 	AccessAdmin    Access = "admin"    // the admin key
 )
 
-// Audited says when a call is kept in the admin log.
+// Audited says when a call with the admin key is kept in the admin log; a reading always is after.
 type Audited string
 
 // The times. A call that is kept before is not made when it cannot be kept; one that is kept after is made all the same, and the
@@ -195,7 +195,7 @@ type Path struct {
 	MaxBodyBytes int      `json:"max_body_bytes,omitempty"` // instead of the limit for all paths
 	// Streams says that a body goes to the Worker as it comes: it must declare its length, and may take as long as stream_timeout_ms.
 	Streams bool `json:"streams,omitempty"`
-	// Audited says how a call with the admin key that is no reading is kept in the admin log.
+	// Audited says how a call with the admin key that is no reading is kept in the admin log; before, where a user's path does not say.
 	Audited Audited `json:"audited,omitempty"`
 	// Sheds lists the methods that are turned away while usage is written too late: what they ask for can be asked for again.
 	Sheds []string `json:"sheds,omitempty"`

@@ -1,6 +1,7 @@
 package platform_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -43,7 +44,12 @@ const walk = `(async ({ api, guest, user, key }) => {
 		return { all, parts };
 	});
 	const up = await step("upload", "/api/upload/direct?filename=hello.txt", { method: "POST", body: "hello", headers: bearer(user, { "Content-Type": "text/plain" }) }, json);
-	await step("download", "/api/files/" + encodeURIComponent(up?.key ?? key), { headers: bearer(user) }, text);
+	const file = "/api/files/" + encodeURIComponent(up?.key ?? key);
+	await step("download", file, { headers: bearer(user) }, text);
+	const etag = seen.download.headers?.etag ?? "";
+	await step("part", file, { headers: bearer(user, { Range: "bytes=-3", "If-Range": etag }) }, text);
+	await step("known", file, { headers: bearer(user, { "If-None-Match": etag }), cache: "no-store" }, text);
+	await step("changed", file, { headers: bearer(user, { "If-Match": '"another"' }) }, json);
 	await step("credits", "/api/credits", { headers: bearer(user) }, json);
 	return JSON.stringify(seen);
 })`
@@ -99,11 +105,11 @@ func TestABrowserGoesTheWholeWay(t *testing.T) {
 
 	seen := visit(t, b, friend, with)
 	for step, headers := range map[string]string{
-		"guest": "x-request-id content-type", "ask": "x-request-id x-provider x-model x-cache content-type", "upload": "x-request-id", "download": "x-request-id content-disposition content-type",
-		"credits": "x-request-id x-cache",
+		"guest": "x-request-id content-type", "ask": "x-request-id x-provider x-model x-cache content-type", "upload": "x-request-id", "download": "x-request-id content-disposition content-type etag accept-ranges",
+		"part": "content-range etag", "known": "etag", "changed": "x-request-id", "credits": "x-request-id x-cache",
 	} {
 		s := seen[step]
-		if s.Status != http.StatusOK {
+		if want := cmp.Or(map[string]int{"part": http.StatusPartialContent, "known": http.StatusNotModified, "changed": http.StatusPreconditionFailed}[step], http.StatusOK); s.Status != want {
 			t.Errorf("%s: %d %s %s", step, s.Status, s.Body, s.Error)
 		}
 		for _, name := range strings.Fields(headers) {
@@ -124,6 +130,9 @@ func TestABrowserGoesTheWholeWay(t *testing.T) {
 	_ = json.Unmarshal(seen["upload"].Body, &file)
 	if string(seen["download"].Body) != `"hello"` {
 		t.Errorf("the download is %s", seen["download"].Body)
+	}
+	if part := seen["part"]; string(part.Body) != `"llo"` || part.Headers["content-range"] != "bytes 2-4/5" {
+		t.Errorf("the last three bytes are %s of %s", part.Body, part.Headers["content-range"])
 	}
 	if !strings.Contains(string(seen["credits"].Body), `"balance_credits":7`) {
 		t.Errorf("the credits are %s", seen["credits"].Body)

@@ -160,6 +160,16 @@ func (k tokens) logged(secrets ...string) {
 	if len(log.Entries) != 2 || log.Entries[1].Detail["reason"] != "in a public log" || !strings.HasPrefix(log.Entries[1].Actor, "cogctl") || log.Entries[0].Detail["subject"] != "named@a.test" {
 		k.t.Errorf("the log says of revocations: %+v", log)
 	}
+	// On a path that users have too, the key reads what is another's: that is kept as well, and never the query.
+	k.call("GET", "/api/credits?email=kept@a.test", "", with(k.operator(), "X-Admin-Actor", "ann"), nil)
+	k.call("GET", "/api/files/uploads%2Fa?email=kept@a.test", "", k.operator(), nil)
+	k.until("readings of another's in the log", func() bool {
+		k.must(0, &log, "admin", "log", "--account", "kept@a.test", "-n", "2")
+		return len(log.Entries) == 2 && strings.HasPrefix(log.Entries[0].Action, "GET /api/files/:key")
+	}, func() string { return fmt.Sprintf("%+v", log) })
+	if e := log.Entries[0]; e.Status != http.StatusForbidden || e.Detail["path"] != "/api/files/uploads%2Fa" || log.Entries[1].Action != "GET /api/credits" || log.Entries[1].Actor != "ann" {
+		k.t.Errorf("the log says of readings: %+v", log)
+	}
 	rows := k.sql("SELECT string_agg(r::text, ' ') FROM auth.admin_log r")
 	for _, secret := range append(secrets, k.admin) {
 		if strings.Contains(rows, secret) {

@@ -61,6 +61,7 @@ func (a *accountFiles) stream(ctx context.Context, doing string, req *http.Reque
 		return nil, err
 	}
 	req.Header.Set("X-Admin-Key", key)
+	req.Header.Set("X-Admin-Actor", a.d.actor(""))
 	req.Header.Set("X-User-Email", a.name)
 	client := *a.target.HTTP
 	client.Timeout = 0 // --timeout is the context's

@@ -69,20 +69,43 @@ type adminRequest struct {
 func platformRefusal(doing string, status int, body []byte) error {
 	var doc struct{ Error, Detail string }
 	_ = json.Unmarshal(body, &doc) // an answer that is not ours has no code; its status says enough
-	kind, hint := fault.Unavailable, "cogctl status, then cogctl db status: is the database up?"
-	switch status {
-	case http.StatusBadRequest:
-		kind, hint = fault.Invalid, ""
-	case http.StatusUnauthorized, http.StatusForbidden:
-		kind, hint = fault.Denied, "is this environment's admin key right? COGCTL_ADMIN_KEY, or --admin-key-file"
-	case http.StatusNotFound:
-		kind, hint = fault.NotFound, "cogctl up deploys what this needs"
-	case http.StatusConflict:
-		kind, hint = fault.Conflict, ""
+	kind, hint := refusalOf(status)
+	if known, ok := refusalHints[doc.Error]; ok {
+		hint = known
 	}
 	words := strings.TrimSpace(doc.Error + " " + doc.Detail)
 	if words == "" {
 		words = http.StatusText(status)
 	}
 	return fault.New(kind, "%s: the platform answers %d %s", doing, status, words).WithHint("%s", hint)
+}
+
+// refusalHints say what to do about codes of the platform whose status alone would mislead.
+var refusalHints = map[string]string{
+	"signing_unconfigured": "give FILES_SIGNING_KEY in the secrets file (openssl rand -base64 32) and deploy: OPS.md, Files of an account",
+	"quota_exceeded":       "delete files, or give up uploads that are under way: they hold room for a day",
+	"rate_limited":         "cogctl limits show",
+	"budget_exhausted":     "cogctl limits show",
+}
+
+// refusalOf is what a status means to whoever asked. What the platform could not do may be the database's; what it would not do never is.
+func refusalOf(status int) (kind fault.Kind, hint string) {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fault.Denied, "is this environment's admin key right? COGCTL_ADMIN_KEY, or --admin-key-file"
+	case http.StatusNotFound:
+		return fault.NotFound, "cogctl up deploys what this needs"
+	case http.StatusConflict, http.StatusPreconditionFailed:
+		return fault.Conflict, ""
+	case http.StatusRequestEntityTooLarge:
+		return fault.TooLarge, ""
+	case http.StatusTooManyRequests:
+		return fault.Unavailable, "wait, and run it again"
+	case http.StatusNotImplemented:
+		return fault.Unavailable, "the platform is not set up for this: cogctl env diff"
+	}
+	if status < http.StatusInternalServerError {
+		return fault.Invalid, ""
+	}
+	return fault.Unavailable, "cogctl status, then cogctl db status: is the database up?"
 }

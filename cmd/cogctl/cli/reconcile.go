@@ -159,7 +159,7 @@ func newReconcileStatus(d *Deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show the last passes over the copies in KV, and what they found and why", Args: cobra.NoArgs,
 		Long: "Show the last passes over the copies in KV, and what they found and why, from the record in the database. Exit 1 when no pass was made for longer than the contract " +
-			"lets KV and the ledger differ, or when the last one could not make everything good.",
+			"lets KV and the ledger differ, or when the last one could not make everything good; 4 when none was made yet, as in the first minute after the first cogctl up.",
 		Example: "  cogctl reconcile status\n  cogctl reconcile status -n 100 --env production -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := runReconcileStatus(cmd.Context(), d, limit)
@@ -203,11 +203,14 @@ func runReconcileStatus(ctx context.Context, d *Deps, limit int) (*reconcileStat
 	if len(r.Passes) > 0 {
 		r.AgeS = int64(d.Now().Sub(r.Passes[0].Ended).Seconds())
 	}
-	r.Late = r.AgeS < 0 || r.AgeS > int64(r.BoundS)
+	r.Late = r.AgeS > int64(r.BoundS)
 	return r, err
 }
 
 func (r *reconcileStatusResult) err() error {
+	if len(r.Passes) == 0 {
+		return fault.Inconclusive
+	}
 	if r.Late || r.Passes[0].Repaired < r.Passes[0].Found {
 		return fault.Finding
 	}
@@ -219,7 +222,8 @@ func reconcileStatusBlocks(r *reconcileStatusResult) []term.Block {
 	var blocks []term.Block
 	switch {
 	case len(r.Passes) == 0:
-		return []term.Block{term.Headline(term.Fail, "no pass was ever made"), term.Hint("cogctl up deploys the reconciler; cogctl reconcile run makes a pass now")}
+		return []term.Block{term.Headline(term.Inconclusive, "no pass was made yet"),
+			term.Hint("the first one ends within 60 s of cogctl up; if none does: cogctl local logs reconciler. cogctl reconcile run makes one now")}
 	case r.Late:
 		blocks = append(blocks, term.Headline(term.Fail, fmt.Sprintf("the last pass was %s ago, and there should be one every %ds", age, r.BoundS)),
 			term.Hint("cogctl local logs reconciler; cogctl db status; cogctl reconcile run"))

@@ -42,7 +42,7 @@ async function call(method: string, path: string, headers: Record<string, string
     return answer;
   };
   const service = { fetch: fetchService } as unknown as Fetcher;
-  const bindings = { ...(env as unknown as Env), ADMIN: service, AUTH: service, BILLING: service, USAGE: service };
+  const bindings = { ...(env as unknown as Env), ADMIN: service, AUTH: service, BILLING: service, FILES: service, USAGE: service };
   const init = method === "GET" ? { headers } : { method, headers, body: "{}" };
   const response = await gateway(new Request(host + path, init), bindings);
   return { response, lines, ended, asked: () => asked };
@@ -72,6 +72,23 @@ describe("a call with the admin key", () => {
     },
   );
 
+  it.each([
+    ["a reading of another's balance", "GET", "/api/credits"],
+    ["a reading of another's usage", "GET", "/api/billing/usage"],
+    ["a use in another's name", "POST", "/api/billing/usage"],
+    ["a reading of an operator's path", "GET", "/api/admin/ping"],
+    ["a deletion of another's file", "DELETE", "/api/files/:key"],
+  ])("is kept, be it %s", async (_, method, path) => {
+    const { response, lines, ended } = await call(method, path.replace(":key", "uploads%2Fa%2Fb.txt"), operator, {
+      answer: () => json({ ok: true }),
+    });
+    await ended;
+    const detail = path.includes(":") ? { path: "/api/files/uploads%2Fa%2Fb.txt" } : undefined;
+    expect([response.status, lines.map(({ phase }) => phase)]).toEqual([200, ["asked", "answered"]]);
+    expect(lines[1]).toMatchObject({ action: `${method} ${path}`, actor: "ann", acting_for: "b@b.test", status: 200 });
+    expect(lines[1]?.detail).toEqual(detail);
+  });
+
   it("that is refused is kept with the refusal, and its caller reads it too", async () => {
     const { response, lines } = await call("POST", "/api/credits/adjust", operator, {
       answer: () => json({ error: "nothing_to_do" }, 400),
@@ -99,8 +116,17 @@ describe("without the log", () => {
     ]);
   });
 
-  it("sign-ins go on, and the Worker's own log has the line", async () => {
-    const { response, asked, ended } = await call("POST", "/auth/token", operator, { log: away });
+  it("no file of another's is deleted", async () => {
+    const { response, asked } = await call("DELETE", "/api/files/a", operator, { log: away });
+    expect([response.status, asked()]).toEqual([503, 0]);
+  });
+
+  it.each([
+    ["sign-ins go on", "POST", "/auth/token"],
+    ["usage is taken", "POST", "/api/billing/usage"],
+    ["what only reads is answered", "GET", "/api/credits"],
+  ])("%s, and the Worker's own log has the line", async (_, method, path) => {
+    const { response, asked, ended } = await call(method, path, operator, { log: away });
     await ended;
     expect([response.status, asked()]).toEqual([200, 1]);
   });
@@ -114,8 +140,6 @@ describe("without the log", () => {
 
 describe("what is not kept", () => {
   it.each([
-    ["a reading", "GET", "/api/admin/ping", operator],
-    ["an operator's use of a user's path, which has books of its own", "POST", "/api/billing/usage", operator],
     ["what a key that is wrong asked for", "POST", "/api/credits/adjust", { ...operator, "x-admin-key": "wrong" }],
     ["a holder's own revocation", "POST", "/auth/revoke", {}],
   ])("is %s", async (_, method, path, headers) => {

@@ -11,14 +11,15 @@ import type { Target } from "./table";
 
 const noteTimeoutMs = 10_000;
 
-/** Readings are not kept: they change nothing. */
-export function isAudited(target: Target, method: string): boolean {
-  return target.audited !== "" && method !== "GET" && method !== "HEAD";
+/** A reading changes nothing, and the contract says of what else may not wait for the log. */
+function isKeptFirst(target: Target, method: string): boolean {
+  return target.audited !== "after" && method !== "GET" && method !== "HEAD";
 }
 
 /**
- * Makes a call of an operator, and keeps who asked for what and what came of it. Where the contract says "before", a call that cannot be
- * kept is not made. The gateway does this and no service: here every call with the admin key comes by, with its outcome.
+ * Makes a call of an operator, and keeps who asked for what and what came of it, on users' paths too: with the key one reads and changes
+ * what is another's. A change that cannot be kept is not made. The gateway does this and no service: here every call with the admin key
+ * comes by, with its outcome.
  */
 export async function audited(
   incoming: Incoming,
@@ -28,7 +29,7 @@ export async function audited(
   send: () => Promise<Response>,
 ): Promise<Response> {
   const line = asked(incoming, target, inward);
-  const before = target.audited === "before";
+  const before = isKeptFirst(target, incoming.method);
   if (before) {
     await keep(env, [line], inward.requestId);
   }
@@ -41,7 +42,7 @@ export async function audited(
     throw error;
   }
   const { status } = response;
-  const outcome = { status, error: status < 400 ? null : await codeOf(response), detail: detailOf(response) };
+  const outcome = { status, error: status < 400 ? null : await codeOf(response), detail: detailOf(response) ?? whichOf(target, inward) };
   await settle(env, before, [line, { ...line, phase: "answered", ...outcome }], inward.requestId);
   const told = new Response(response.body, response);
   told.headers.delete(NOTE_HEADER);
@@ -101,6 +102,11 @@ async function codeOf(response: Response): Promise<string | null> {
   } catch {
     return null;
   }
+}
+
+/** Which of a path's things the call was about, where the service says nothing. A query is never kept: it may hold what nobody should read. */
+function whichOf(target: Target, { resource }: Inward): Record<string, unknown> | undefined {
+  return target.path.includes(":") ? { path: resource.split("?", 1)[0]?.slice(0, 1024) } : undefined;
 }
 
 /** What a service says that the call was about: never a secret, and never more than a line. */

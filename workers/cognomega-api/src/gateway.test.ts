@@ -106,9 +106,9 @@ describe("preflight", () => {
       "access-control-allow-credentials": "true",
       "access-control-allow-methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH",
       "access-control-allow-headers":
-        "Authorization, Content-Type, X-User-Email, X-Admin-Key, X-Admin-Token, X-Intelligence-Tier, X-AB-Variant, X-Client-Id, X-Client-TS, X-Project-Name, X-Project-Pages, X-Skills, X-Experiment, Idempotency-Key, Cache-Control",
+        "Authorization, Content-Type, X-User-Email, X-Admin-Key, X-Admin-Token, X-Intelligence-Tier, X-AB-Variant, X-Client-Id, X-Client-TS, X-Project-Name, X-Project-Pages, X-Skills, X-Experiment, Idempotency-Key, Cache-Control, If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, Range",
       "access-control-expose-headers":
-        "Content-Type, Content-Disposition, X-Request-Id, X-Credits-Used, X-Credits-Balance, X-Tokens-In, X-Tokens-Out, X-Tokens-Limit, X-Provider, X-Model, X-Cache, Age, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy",
+        "Content-Type, Content-Disposition, X-Request-Id, X-Credits-Used, X-Credits-Balance, X-Tokens-In, X-Tokens-Out, X-Tokens-Limit, X-Provider, X-Model, X-Cache, Age, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy, Accept-Ranges, Content-Range, ETag",
       "access-control-max-age": "86400",
     });
     expect(response.headers.get("vary")).toBe(CORS.vary);

@@ -3,7 +3,7 @@ import { addPreflight, type Origins, parseOrigins, setCors } from "../../shared/
 import { Gauge } from "../../shared/src/money/pressure";
 import { answerError, Problem } from "../../shared/src/problem";
 import { fillPath, splitUrl } from "../../shared/src/router";
-import { audited, isAudited } from "./audited";
+import { audited } from "./audited";
 import type { Env } from "./env.gen";
 import { forward } from "./forward";
 import { identify, refuseForeignCookie } from "./identity";
@@ -67,7 +67,7 @@ async function answer(incoming: Incoming, env: Env, { origin, origins, requestId
     return ready(incoming, env, target, inward);
   }
   const send = () => forward(incoming, env[binding], target, inward);
-  return caller.admin && isAudited(target, method) ? audited(incoming, env, target, inward, send) : send();
+  return caller.admin ? audited(incoming, env, target, inward, send) : send();
 }
 
 /**

@@ -19,7 +19,7 @@ export interface Target {
   readonly streams: boolean;
   /** The only headers from outside that its service sees. */
   readonly forwarded: readonly string[];
-  /** When a call with the admin key that is no reading is kept in the admin log; empty for never. */
+  /** When a call with the admin key that is no reading is kept in the admin log; before, unless it says after. */
   readonly audited: "" | "before" | "after";
   /** How long its service has to begin an answer. */
   readonly timeoutMs: number;

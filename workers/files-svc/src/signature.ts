@@ -21,7 +21,7 @@ function secretsOf(env: Env): string[] {
 export async function sign(env: Env, grant: Grant): Promise<string> {
   const [secret] = secretsOf(env);
   if (secret === undefined) {
-    throw new Problem(501, "signing_unconfigured", "This platform has no key to sign URLs with.");
+    throw new Problem(501, "signing_unconfigured", "This platform signs no URLs: FILES_SIGNING_KEY is not set.");
   }
   const mac = await crypto.subtle.sign("HMAC", await keyOf(secret), textOf(grant));
   return btoa(String.fromCharCode(...new Uint8Array(mac)))

@@ -11,8 +11,8 @@ export const LIMITS = {
 /** What a preflight answers to an allowed origin. */
 export const CORS = {
   "methods": "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH",
-  "allowHeaders": "Authorization, Content-Type, X-User-Email, X-Admin-Key, X-Admin-Token, X-Intelligence-Tier, X-AB-Variant, X-Client-Id, X-Client-TS, X-Project-Name, X-Project-Pages, X-Skills, X-Experiment, Idempotency-Key, Cache-Control",
-  "exposeHeaders": "Content-Type, Content-Disposition, X-Request-Id, X-Credits-Used, X-Credits-Balance, X-Tokens-In, X-Tokens-Out, X-Tokens-Limit, X-Provider, X-Model, X-Cache, Age, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy",
+  "allowHeaders": "Authorization, Content-Type, X-User-Email, X-Admin-Key, X-Admin-Token, X-Intelligence-Tier, X-AB-Variant, X-Client-Id, X-Client-TS, X-Project-Name, X-Project-Pages, X-Skills, X-Experiment, Idempotency-Key, Cache-Control, If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, Range",
+  "exposeHeaders": "Content-Type, Content-Disposition, X-Request-Id, X-Credits-Used, X-Credits-Balance, X-Tokens-In, X-Tokens-Out, X-Tokens-Limit, X-Provider, X-Model, X-Cache, Age, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, RateLimit, RateLimit-Policy, Accept-Ranges, Content-Range, ETag",
   "vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
   "credentials": true,
   "maxAge": "86400"
@@ -656,7 +656,7 @@ export const PATHS = {
     "address": false,
     "maxBody": 16384,
     "streams": false,
-    "audited": "",
+    "audited": "after",
     "timeoutMs": 10000,
     "sheds": [
       "GET"
