@@ -162,7 +162,7 @@ func (w *workers) refuse(err error) {
 	w.refusal = err
 }
 
-func (w *workers) Acquire(_ context.Context, script string) (*edge.Lease, error) {
+func (w *workers) Acquire(_ context.Context, script string, _ edge.Prefer) (*edge.Lease, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.refusal != nil {

@@ -21,7 +21,7 @@ type Lease struct {
 
 // Runtime lends the process that serves a script. Acquire waits while the script restarts; fault.NotFound when there is none.
 type Runtime interface {
-	Acquire(ctx context.Context, script string) (*Lease, error)
+	Acquire(ctx context.Context, script string, p Prefer) (*Lease, error)
 }
 
 // Recorder takes the figures of each request.

@@ -53,7 +53,7 @@ func (x *exchange) run() {
 
 func (x *exchange) attempt(fresh bool) error {
 	ctx := x.r.Context()
-	lease, err := x.edge.Runtime.Acquire(ctx, x.owner.script)
+	lease, err := x.edge.Runtime.Acquire(ctx, x.owner.script, preferOf(x.r.Header, x.owner.script))
 	if err != nil {
 		x.why = err.Error()
 		return err

@@ -1,8 +1,10 @@
 package runtime
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/localcloud/store"
@@ -17,7 +19,7 @@ func (c *conf) target(script, entry string) string {
 			return helperWorker("missing.js", []string{fields("name", `"SERVICE"`, "text", quote(script))}, nil)
 		}))
 	case c.spec.name:
-		return designate(script, entry)
+		return c.designate(script, entry)
 	}
 	name := c.service(prefix+"link/"+script+"/"+entry, "external", func() string {
 		return external(c.env.paths.endpoint("entry", script, entry))
@@ -25,11 +27,33 @@ func (c *conf) target(script, entry string) string {
 	return quote(name)
 }
 
-func designate(script, entry string) string {
-	if entry == "" || entry == "default" {
-		return fields("name", quote(script))
+func (c *conf) designate(script, entry string) string {
+	if entry != "" && entry != "default" {
+		return fields("name", quote(script), "entrypoint", quote(entry))
 	}
-	return fields("name", quote(script), "entrypoint", quote(entry))
+	if len(c.world[script]) > 1 {
+		return quote(c.split(script))
+	}
+	return fields("name", quote(script))
+}
+
+// split is the worker that stands before the versions of a script when its deployment has more than one.
+func (c *conf) split(script string) string {
+	return c.service(prefix+"split/"+script, "worker", func() string {
+		versions := slices.SortedStableFunc(slices.Values(c.world[script]), func(a, b Candidate) int { return cmp.Compare(b.Version.Number, a.Version.Number) })
+		type share struct {
+			ID    string  `json:"id"`
+			Share float64 `json:"share"`
+		}
+		bindings := []string{fields("name", `"SCRIPT"`, "text", quote(script))}
+		shares := make([]share, 0, len(versions))
+		for _, v := range versions {
+			shares = append(shares, share{v.Version.ID, v.share()})
+			bindings = append(bindings, fields("name", quote(v.Version.ID), "service", quote(c.world.serviceName(v))))
+		}
+		raw, _ := json.Marshal(shares) // text and numbers always encode
+		return helperWorker("split.js", append(bindings, fields("name", `"VERSIONS"`, "json", quote(string(raw)))), nil)
+	})
 }
 
 func external(path string) string {
@@ -57,7 +81,7 @@ func (c *conf) endpoints() {
 	for _, path := range sortedKeys(wanted) {
 		script, entry := wanted[path][0], wanted[path][1]
 		socket := "entry/" + script + "/" + entry
-		c.socket(socket, linkOptions, designate(script, entry))
+		c.socket(socket, linkOptions, c.designate(script, entry))
 		c.links[path] = socket
 	}
 }

@@ -67,7 +67,7 @@ const cronWall = 15 * time.Minute
 func (r *Runtime) Trigger(ctx context.Context, script, cron string, at time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, cronWall)
 	defer cancel()
-	lease, err := r.acquire(ctx, script, clock)
+	lease, err := r.acquire(ctx, script, clock, Prefer{})
 	if err != nil {
 		return err
 	}

@@ -233,25 +233,97 @@ func TestDeleteAndAbort(t *testing.T) {
 	}
 }
 
-// TestVersionSplit checks that two versions of a deployment serve by their shares, and bindings reach the larger.
+// TestVersionSplit checks that two versions of a deployment serve by their shares, at the edge and behind bindings, and that a request
+// may say which, or that it is always to be the same one.
 func TestVersionSplit(t *testing.T) {
 	t.Parallel()
 	b := newBed(t)
-	small, large := b.candidate(versioned("app", "small")), b.candidate(versioned("app", "large"))
+	app := func(name string) upload {
+		return upload{name: "app", js: `import { WorkerEntrypoint } from "cloudflare:workers";
+export default class extends WorkerEntrypoint { fetch() { return new Response("` + name + `"); } hello(who) { return "hello " + who; } }`}
+	}
+	small, large := b.candidate(app("small")), b.candidate(app("large"))
 	d := store.Deployment{Versions: []store.VersionShare{{VersionID: small.Version.ID, Percentage: 20}, {VersionID: large.Version.ID, Percentage: 80}}}
 	small.Script.Deployments, large.Script.Deployments = []store.Deployment{d}, []store.Deployment{d}
-	caller := b.candidate(upload{name: "caller", js: `export default { fetch: (r, env) => env.APP.fetch(r) }`, bindings: []store.Binding{{Name: "APP", Type: "service", Service: "app"}}})
+	caller := b.candidate(upload{name: "caller", js: `export default { async fetch(r, env) { return r.url.endsWith("/rpc") ? new Response(await env.APP.hello("you")) : env.APP.fetch(r); } }`, bindings: []store.Binding{{Name: "APP", Type: "service", Service: "app"}}})
 	p, err := b.rt.Prepare(context.Background(), Change{Put: []Candidate{small, large, caller}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.Commit()
-	seen := map[string]int{}
-	for range 300 {
-		seen[b.get("app", "/")]++
+	for _, script := range []string{"app", "caller"} {
+		seen := map[string]int{}
+		for range 300 {
+			seen[b.get(script, "/")]++
+		}
+		if seen["small"] < 30 || seen["small"] > 100 || seen["large"] < 200 {
+			t.Errorf("shares of 300 requests of %s: %v, want about 60 and 240", script, seen)
+		}
 	}
-	if seen["small"] < 30 || seen["small"] > 100 || seen["large"] < 200 {
-		t.Errorf("shares of 300 requests: %v, want about 60 and 240", seen)
+	b.want("caller", "/rpc", "hello you")
+	overrides := func(text string) string { return b.withHeader("caller", "Cloudflare-Workers-Version-Overrides", text) }
+	for range 20 {
+		if got := overrides(`other="x", app="` + small.Version.ID + `"`); got != "small" {
+			t.Fatalf("a call that asks for the small version reached %s", got)
+		}
 	}
-	b.want("caller", "/", "large")
+	for text, want := range map[string]string{"no version of the deployment": `app="x"`, "no dictionary": `app="` + small.Version.ID} {
+		if got := overrides(want); got != "small" && got != "large" {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+	for i := range 100 { // the helper of bindings and the edge's choice put a key in the same place
+		key := fmt.Sprint("key", i)
+		rt := choose([]route{{version: "large", number: large.Version.Number, share: 80}, {version: "small", number: small.Version.Number, share: 20}}, Prefer{Key: key})
+		if got := b.withHeader("caller", "Cloudflare-Workers-Version-Key", key); got != rt.version {
+			t.Errorf("%s: a binding reaches %s, the edge %s", key, got, rt.version)
+		}
+	}
+}
+
+// withHeader is what a script answers a request with a header.
+func (b *bed) withHeader(script, name, value string) string {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://x.test/", http.NoBody)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	req.Header.Set(name, value)
+	_, text, _, err := b.do(script, req)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return text
+}
+
+// A key that fell to the newer version stays with it while that version's share grows, and keys fall by the shares.
+func TestAKeyStaysWithTheNewerVersion(t *testing.T) {
+	t.Parallel()
+	on := map[string]bool{}
+	for _, share := range []float64{0, 10, 20, 50, 100} {
+		routes := []route{{version: "old", number: 1, share: 100 - share}, {version: "new", number: 2, share: share}}
+		count := 0
+		for i := range 2000 {
+			key := fmt.Sprint("user-", i)
+			isNew := choose(routes, Prefer{Key: key}).version == "new"
+			if on[key] && !isNew {
+				t.Fatalf("%s went back at %v%%", key, share)
+			}
+			if on[key] = isNew; isNew {
+				count++
+			}
+		}
+		if got := float64(count) / 20; got < share-4 || got > share+4 {
+			t.Errorf("%.1f%% of the keys are on the new version, want %v%%", got, share)
+		}
+	}
+	for range 100 {
+		routes := []route{{version: "old", number: 1, share: 100}, {version: "new", number: 2, share: 0}}
+		if got := choose(routes, Prefer{Version: "new", Key: "x"}).version; got != "new" {
+			t.Fatalf("a version of no share that is asked for: %s", got)
+		}
+		if got := choose(routes, Prefer{Version: "gone"}).version; got != "old" {
+			t.Fatalf("a version that is not deployed: %s", got)
+		}
+	}
 }

@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 
 	"github.com/cognomega/edge/internal/fault"
 )
@@ -23,13 +22,19 @@ type route struct {
 	unit    *unit
 	addr    string
 	version string
+	number  int // of the version: the newer, the larger
 	share   float64
 }
 
 // Acquire finds the process that serves a script, waiting while it restarts or is replaced. fault.NotFound when there is no
 // such script; the reason when the script did not start at boot.
 func (r *Runtime) Acquire(ctx context.Context, script string) (*Lease, error) {
-	return r.acquire(ctx, script, asked)
+	return r.acquire(ctx, script, asked, Prefer{})
+}
+
+// AcquireFor is Acquire for a request that may say which version of the deployment should serve it.
+func (r *Runtime) AcquireFor(ctx context.Context, script string, p Prefer) (*Lease, error) {
+	return r.acquire(ctx, script, asked, p)
 }
 
 // use is why a lease is held. The clock's own calls, once a minute perhaps, do not keep an account from being at rest.
@@ -40,7 +45,7 @@ const (
 	clock            // a cron trigger
 )
 
-func (r *Runtime) acquire(ctx context.Context, script string, why use) (*Lease, error) {
+func (r *Runtime) acquire(ctx context.Context, script string, why use, p Prefer) (*Lease, error) {
 	for {
 		r.mu.RLock()
 		routes, changed, broken := r.routes[script], r.changed, r.broken[script]
@@ -51,7 +56,7 @@ func (r *Runtime) acquire(ctx context.Context, script string, why use) (*Lease, 
 			}
 			return nil, fault.New(fault.NotFound, "there is no script %q", script)
 		}
-		rt := pick(routes)
+		rt := choose(routes, p)
 		err := rt.unit.acquire(ctx)
 		if err == nil {
 			return &Lease{Network: "unix", Addr: rt.addr, VersionID: rt.version, Release: rt.unit.releaser(why), dispatcher: rt.unit.socketPath(dispatchSocket)}, nil
@@ -65,24 +70,6 @@ func (r *Runtime) acquire(ctx context.Context, script string, why use) (*Lease, 
 			return nil, fault.New(fault.Unavailable, "script %s is being replaced: %w", script, ctx.Err())
 		}
 	}
-}
-
-// pick chooses a version by its share of the traffic.
-func pick(routes []route) route {
-	if len(routes) == 1 {
-		return routes[0]
-	}
-	total := 0.0
-	for _, rt := range routes {
-		total += rt.share
-	}
-	at := rand.Float64() * total
-	for _, rt := range routes {
-		if at -= rt.share; at < 0 {
-			return rt
-		}
-	}
-	return routes[0]
 }
 
 // swapTableLocked wakes everybody who waits for a new routing table.
@@ -101,7 +88,7 @@ func (r *Runtime) installLocked(world deployed, units map[string]*unit) {
 		}
 		for _, c := range world[name] {
 			routes[name] = append(routes[name], route{
-				unit: u, addr: u.socketPath(world.serviceName(c)), version: c.Version.ID, share: c.share(),
+				unit: u, addr: u.socketPath(world.serviceName(c)), version: c.Version.ID, number: c.Version.Number, share: c.share(),
 			})
 		}
 	}

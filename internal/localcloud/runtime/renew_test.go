@@ -104,7 +104,7 @@ func TestRenewalIsDueAtRestOnly(t *testing.T) {
 	room.mu.Lock()
 	room.asked = time.Time{}
 	room.mu.Unlock()
-	cron, err := b.rt.acquire(context.Background(), "app", clock)
+	cron, err := b.rt.acquire(context.Background(), "app", clock, Prefer{})
 	if err != nil {
 		t.Fatal(err)
 	}
