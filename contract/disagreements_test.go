@@ -97,7 +97,7 @@ var disagreements = map[string]struct{ file, old, new, want string }{
 	"an unknown error format":  {"http.json", `"errors": "openai"`, `"errors": "soap"`, `paths["/v1/chat/completions"].errors: is "soap", want openai or nothing`},
 	"a method shed in vain":    {"http.json", `"sheds": ["POST"]`, `"sheds": ["GET"]`, `paths["/api/ai/test"].sheds[0]: GET is no method of this path`},
 	"an operator unseen":       {"http.json", `"auth": "admin", "audited": "after"`, `"auth": "admin"`, `paths["/auth/introspect"].audited: is missing`},
-	"a time of no log":         {"http.json", `"audited": "after"`, `"audited": "soon"`, `paths["/auth/introspect"].audited: is "soon"`},
+	"a time of no log":         {"http.json", `"auth": "admin", "audited": "after"`, `"auth": "admin", "audited": "soon"`, `paths["/auth/introspect"].audited: is "soon"`},
 	"a reading that is kept": {"http.json", `"worker": "admin-svc", "auth": "admin"
     },`, `"worker": "admin-svc", "auth": "admin", "audited": "after"
     },`, `paths["/api/admin/ping"].audited: is said of a path`},

@@ -1,9 +1,10 @@
-import { env, SELF } from "cloudflare:test";
+import { createExecutionContext, env, SELF, waitOnExecutionContext } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
 import { user } from "../../shared/src/testing/callers";
 import type { Env } from "./env.gen";
 import { heldBytes } from "./sink";
+import worker from "./worker";
 
 const bucket = (env as unknown as Env).R2_UPLOADS;
 const boundary = "edge";
@@ -147,6 +148,41 @@ describe("a form", () => {
     expect([response.status, await response.json()]).toEqual([400, expect.objectContaining({ error })]);
     expect(await kept(email)).toEqual([]);
     expect(await listed(user(email))).toEqual([]);
+  });
+
+  it("that is cut off half-way has the parts that were stored aborted", async () => {
+    const begun: R2MultipartUpload[] = [];
+    const watched = new Proxy(bucket, {
+      get(target, name) {
+        if (name === "createMultipartUpload") {
+          return async (...args: Parameters<R2Bucket["createMultipartUpload"]>) => {
+            const upload = await target.createMultipartUpload(...args);
+            begun.push(upload);
+            return upload;
+          };
+        }
+        const member: unknown = Reflect.get(target, name);
+        return typeof member === "function" ? member.bind(target) : member;
+      },
+    });
+    const body = spell({ name: "file", filename: "a.bin", body: bytesOf(2 * heldBytes) }).slice(0, heldBytes + 200_000);
+    const headers = {
+      ...user(somebody()),
+      "content-type": `multipart/form-data; boundary=${boundary}`,
+      "content-length": `${body.byteLength}`,
+    };
+    const request = new Request("https://service/v1/files/upload", { method: "POST", headers, body });
+    const ctx = createExecutionContext();
+    const response = (await worker.fetch?.(
+      request as Request<unknown, IncomingRequestCfProperties>,
+      { ...(env as unknown as Env), R2_UPLOADS: watched },
+      ctx,
+    )) as Response;
+    await waitOnExecutionContext(ctx);
+    expect([response.status, begun.length]).toEqual([400, 1]);
+    const { key, uploadId } = begun[0] as R2MultipartUpload;
+    const more = bucket.resumeMultipartUpload(key, uploadId).uploadPart(1, "more");
+    await expect(more).rejects.toThrow("10024"); // there is no such upload any more
   });
 
   it.each(["application/json", "multipart/form-data", 'multipart/form-data; boundary="a "'])("sent as %s is none", async (type) => {
