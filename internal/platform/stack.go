@@ -121,6 +121,10 @@ func (r StackRun) failure(ctx context.Context, err error, said *StackEvent, stde
 	if errors.As(err, &exit) && exit.ExitCode() == fault.ExitRefused {
 		return fault.New(fault.Refused, "%s of stack %s is refused by policy", r.Verb, r.Env)
 	}
+	if exit != nil && !exit.Exited() {
+		return fault.New(fault.Unavailable, "%s of stack %s was ended from outside: %w", r.Verb, r.Env, err).
+			WithHint("somebody killed it, or this machine was out of memory; run it again: it continues where it stopped")
+	}
 	if len(stderr) > 2000 {
 		stderr = "…" + stderr[len(stderr)-2000:]
 	}

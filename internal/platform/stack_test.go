@@ -61,6 +61,15 @@ func TestACrashShowsWhatTheProgramPrinted(t *testing.T) {
 	}
 }
 
+func TestAProgramThatIsKilledIsNoDefectOfOurs(t *testing.T) {
+	t.Parallel()
+	l := program(t, `echo '{"type":"step","name":"bundle"}'; kill -9 $$`)
+	err := StackRun{Layout: l, Env: "local", Verb: "up"}.Run(context.Background(), func(StackEvent) {})
+	if !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "signal: killed") || !strings.Contains(fault.HintOf(err), "run it again") {
+		t.Fatalf("got %v (hint %q)", err, fault.HintOf(err))
+	}
+}
+
 func TestAMissingProgramNamesTheSetUp(t *testing.T) {
 	t.Parallel()
 	err := StackRun{Layout: layoutAt(t.TempDir(), ""), Env: "local", Verb: "up"}.Run(context.Background(), func(StackEvent) {})

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"github.com/cognomega/edge/internal/fault"
 )
 
@@ -29,8 +32,11 @@ func (r *run) finished(doing string, err error, done <-chan struct{}, problems *
 
 // engineError is the program's own error when it had one, else the engine's first complaint.
 func (r *run) engineError(doing string, err error, problems []string) error {
-	if r.program.err != nil {
-		return r.program.err
+	if own := r.program.err; own != nil && status.Code(own) == codes.Unavailable {
+		return fault.New(fault.Unavailable, "%s: the engine ended before the program had: %w", doing, own).
+			WithHint("somebody killed it, or this machine was out of memory; run it again: it continues where it stopped")
+	} else if own != nil {
+		return own
 	}
 	message := firstLine(err.Error())
 	if len(problems) > 0 {

@@ -2,8 +2,29 @@ package deploy
 
 import (
 	"errors"
+	"fmt"
 	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/cognomega/edge/internal/fault"
 )
+
+func TestAnEngineThatIsKilledIsNoDefectOfOurs(t *testing.T) {
+	t.Parallel()
+	lost := fmt.Errorf("register the zone: %w", status.Error(codes.Unavailable, "error reading from server: EOF"))
+	for _, own := range []error{lost, nil} {
+		r := &run{program: &prepared{err: own}}
+		if err := r.engineError("apply", errors.New("signal: killed"), nil); fault.KindOf(err) != fault.Unavailable {
+			t.Errorf("the engine was killed, and the program says %v: %v", own, err)
+		}
+	}
+	r := &run{program: &prepared{err: fault.New(fault.Invalid, "no token")}}
+	if err := r.engineError("apply", errors.New("exit status 1"), nil); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("the program's own error is lost: %v", err)
+	}
+}
 
 // The channel of an engine that was interrupted early is never closed.
 func TestAFailedEngineIsNotWaitedForWithoutEnd(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cognomega/edge/audit"
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/term"
 )
 
 func newFiles(d *Deps) *cobra.Command {
@@ -27,6 +28,37 @@ func filesArgs(n int) cobra.PositionalArgs {
 		}
 		return accountArg(cmd, args[:1])
 	}
+}
+
+// filesCommand is what the commands about one file of an account have alike: R is what running it came to.
+type filesCommand[R any] struct {
+	cobra.Command
+	schema string
+	run    func(ctx context.Context, account, what string) (R, error)
+	blocks func(R) []term.Block
+}
+
+// make makes the command; keyFile is where its admin key may be read from.
+func (c filesCommand[R]) make(d *Deps, keyFile *string) *cobra.Command {
+	cmd := c.Command
+	cmd.Args = filesArgs(1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r, err := c.run(cmd.Context(), args[0], args[1])
+		if err != nil {
+			return err
+		}
+		return d.Term.Print(term.Report{Schema: c.schema, Data: r, Blocks: c.blocks(r)})
+	}
+	adminKeyFlag(&cmd, keyFile)
+	return &cmd
+}
+
+// doneOrPlanned says in a line what was done to a file, or would be.
+func doneOrPlanned(dryRun bool, done, planned string, bytes int64) []term.Block {
+	if dryRun {
+		done = planned
+	}
+	return []term.Block{term.Line{term.T(done), term.DimText("  " + size(bytes))}}
 }
 
 // account is one account's files, which are reached with the admin key, acting for it.

@@ -34,25 +34,22 @@ type filesGetResult struct {
 
 func newFilesGet(d *Deps) *cobra.Command {
 	var o filesGetOptions
-	cmd := &cobra.Command{
-		Use: "get ACCOUNT KEY", Short: "Fetch a file; what was broken off is gone on with", Args: filesArgs(1),
-		Long:    "Fetch a file. It is written beside its place and moved there when it is whole. Should it break off, the same command goes on where it stopped, if the file is still the same one.",
-		Example: "  cogctl files get ada@example.com uploads/2026/11/25/…\n  cogctl files get ada@example.com uploads/2026/11/25/… --to /tmp/report.pdf",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := runFilesGet(cmd.Context(), d, args[0], args[1], o)
-			if err != nil {
-				return err
-			}
-			words := "fetched " + r.File
-			if r.DryRun {
-				words = "would fetch " + r.File + "; nothing was written"
-			}
-			return d.Term.Print(term.Report{Schema: "cogctl/files.get/v1", Data: r, Blocks: []term.Block{term.Line{term.T(words), term.DimText("  " + size(r.Size))}}})
+	cmd := filesCommand[*filesGetResult]{
+		Command: cobra.Command{
+			Use: "get ACCOUNT KEY", Short: "Fetch a file; what was broken off is gone on with",
+			Long:    "Fetch a file. It is written beside its place and moved there when it is whole. Should it break off, the same command goes on where it stopped, if the file is still the same one.",
+			Example: "  cogctl files get ada@example.com uploads/2026/11/25/…\n  cogctl files get ada@example.com uploads/2026/11/25/… --to /tmp/report.pdf",
 		},
-	}
+		schema: "cogctl/files.get/v1",
+		run: func(ctx context.Context, account, key string) (*filesGetResult, error) {
+			return runFilesGet(ctx, d, account, key, o)
+		},
+		blocks: func(r *filesGetResult) []term.Block {
+			return doneOrPlanned(r.DryRun, "fetched "+r.File, "would fetch "+r.File+"; nothing was written", r.Size)
+		},
+	}.make(d, &o.keyFile)
 	cmd.Flags().StringVar(&o.to, "to", "", "where to (default: the file's own name, here)")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "look at the file, and write nothing")
-	adminKeyFlag(cmd, &o.keyFile)
 	return cmd
 }
 

@@ -39,24 +39,23 @@ type filesPutResult struct {
 
 func newFilesPut(d *Deps) *cobra.Command {
 	var o filesPutOptions
-	cmd := &cobra.Command{
-		Use: "put ACCOUNT FILE", Short: "Send a file in parts; what was broken off is gone on with", Args: filesArgs(1),
-		Long: "Send a file, as the account's own. It goes in parts, and is seen when all are there. Should it break off, the same command finds what it sent, from any machine: " +
-			"parts whose digest is that of the file's own are not sent again.",
-		Example: "  cogctl files put ada@example.com report.pdf --dry-run\n  cogctl files put ada@example.com backup.bin --content-type application/octet-stream",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := runFilesPut(cmd.Context(), d, args[0], args[1], o)
-			if err != nil {
-				return err
-			}
-			return d.Term.Print(term.Report{Schema: "cogctl/files.put/v1", Data: r, Blocks: filesPutBlocks(r)})
+	cmd := filesCommand[*filesPutResult]{
+		Command: cobra.Command{
+			Use: "put ACCOUNT FILE", Short: "Send a file in parts; what was broken off is gone on with",
+			Long: "Send a file, as the account's own. It goes in parts, and is seen when all are there. Should it break off, the same command finds what it sent, from any machine: " +
+				"parts whose digest is that of the file's own are not sent again.",
+			Example: "  cogctl files put ada@example.com report.pdf --dry-run\n  cogctl files put ada@example.com backup.bin --content-type application/octet-stream",
 		},
-	}
+		schema: "cogctl/files.put/v1",
+		run: func(ctx context.Context, account, file string) (*filesPutResult, error) {
+			return runFilesPut(ctx, d, account, file, o)
+		},
+		blocks: filesPutBlocks,
+	}.make(d, &o.keyFile)
 	f := cmd.Flags()
 	f.StringVar(&o.name, "name", "", "what it is called there (default: its name here)")
 	f.StringVar(&o.contentType, "content-type", "", "its media type (default: by its name)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "look at what is there, and send nothing")
-	adminKeyFlag(cmd, &o.keyFile)
 	return cmd
 }
 

@@ -23,24 +23,21 @@ type filesRemoveResult struct {
 
 func newFilesRemove(d *Deps) *cobra.Command {
 	var o filesRemoveOptions
-	cmd := &cobra.Command{
-		Use: "rm ACCOUNT KEY", Short: "Delete a file, which cannot be had back", Args: filesArgs(1),
-		Example: "  cogctl files rm ada@example.com uploads/2026/11/25/… --dry-run\n  cogctl files rm ada@example.com uploads/2026/11/25/… --yes",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := runFilesRemove(cmd.Context(), d, args[0], args[1], o)
-			if err != nil {
-				return err
-			}
-			words := "deleted " + r.Key
-			if r.DryRun {
-				words = "would delete " + r.Key + "; nothing was done"
-			}
-			return d.Term.Print(term.Report{Schema: "cogctl/files.rm/v1", Data: r, Blocks: []term.Block{term.Line{term.T(words), term.DimText("  " + size(r.Size))}}})
+	cmd := filesCommand[*filesRemoveResult]{
+		Command: cobra.Command{
+			Use: "rm ACCOUNT KEY", Short: "Delete a file, which cannot be had back",
+			Example: "  cogctl files rm ada@example.com uploads/2026/11/25/… --dry-run\n  cogctl files rm ada@example.com uploads/2026/11/25/… --yes",
 		},
-	}
+		schema: "cogctl/files.rm/v1",
+		run: func(ctx context.Context, account, key string) (*filesRemoveResult, error) {
+			return runFilesRemove(ctx, d, account, key, o)
+		},
+		blocks: func(r *filesRemoveResult) []term.Block {
+			return doneOrPlanned(r.DryRun, "deleted "+r.Key, "would delete "+r.Key+"; nothing was done", r.Size)
+		},
+	}.make(d, &o.keyFile)
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "look at the file, and delete nothing")
-	adminKeyFlag(cmd, &o.keyFile)
 	return cmd
 }
 

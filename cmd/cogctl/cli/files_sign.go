@@ -29,29 +29,29 @@ type filesSignResult struct {
 
 func newFilesSign(d *Deps) *cobra.Command {
 	var o filesSignOptions
-	cmd := &cobra.Command{
-		Use: "sign ACCOUNT KEY", Short: "Print a URL that needs no token: to read a file, or with --upload to send one", Args: filesArgs(1),
-		Long: "Print a URL that needs no token: to read the file of KEY, or with --upload to send one file of the name KEY, as the account's own. Whoever has the URL may use it until " +
-			"it expires, a day from now at most; it cannot be called back, short of deleting the file. An upload must have the --content-type that was signed.",
-		Example: "  curl -OJ \"$(cogctl files sign ada@example.com uploads/2026/11/25/… --for 1h)\"\n  cogctl files sign ada@example.com photo.png --upload --content-type image/png",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := runFilesSign(cmd.Context(), d, args[0], args[1], o)
-			if err != nil {
-				return err
-			}
-			words := term.T(r.URL)
-			if r.DryRun {
-				words = term.T("would sign " + r.Method + " " + r.Key + " until " + r.Expires.Format(rfc3339) + "; no URL was made")
-			}
-			return d.Term.Print(term.Report{Schema: "cogctl/files.sign/v1", Data: r, Blocks: []term.Block{term.Line{words}}})
+	cmd := filesCommand[*filesSignResult]{
+		Command: cobra.Command{
+			Use: "sign ACCOUNT KEY", Short: "Print a URL that needs no token: to read a file, or with --upload to send one",
+			Long: "Print a URL that needs no token: to read the file of KEY, or with --upload to send one file of the name KEY, as the account's own. Whoever has the URL may use it until " +
+				"it expires, a day from now at most; it cannot be called back, short of deleting the file. An upload must have the --content-type that was signed.",
+			Example: "  curl -OJ \"$(cogctl files sign ada@example.com uploads/2026/11/25/… --for 1h)\"\n  cogctl files sign ada@example.com photo.png --upload --content-type image/png",
 		},
-	}
+		schema: "cogctl/files.sign/v1",
+		run: func(ctx context.Context, account, key string) (*filesSignResult, error) {
+			return runFilesSign(ctx, d, account, key, o)
+		},
+		blocks: func(r *filesSignResult) []term.Block {
+			if r.DryRun {
+				return []term.Block{term.Line{term.T("would sign " + r.Method + " " + r.Key + " until " + r.Expires.Format(rfc3339) + "; no URL was made")}}
+			}
+			return []term.Block{term.Line{term.T(r.URL)}}
+		},
+	}.make(d, &o.keyFile)
 	f := cmd.Flags()
 	f.DurationVar(&o.life, "for", 15*time.Minute, "how long it is good for, up to a day")
 	f.BoolVar(&o.upload, "upload", false, "a URL to send a file by; KEY is then its name")
 	f.StringVar(&o.contentType, "content-type", "application/octet-stream", "what an upload must be")
 	f.BoolVar(&o.dryRun, "dry-run", false, "make no URL")
-	adminKeyFlag(cmd, &o.keyFile)
 	return cmd
 }
 
