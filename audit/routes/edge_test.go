@@ -136,7 +136,7 @@ func newEdge(t *testing.T) (*store.Store, *http.Client) {
 // named lends the server of each script.
 type named map[string]string
 
-func (n named) Acquire(_ context.Context, script string) (*edge.Lease, error) {
+func (n named) Acquire(_ context.Context, script string, _ edge.Prefer) (*edge.Lease, error) {
 	addr, ok := n[script]
 	if !ok {
 		return nil, fault.New(fault.NotFound, "no script %s", script)
