@@ -70,21 +70,46 @@ func (b *bodyCopy) finished() bool {
 	}
 }
 
-// settle waits for the copying goroutine; a read that is still blocked on the client is cut, for its answer is there already.
+// A client that is still sending when it is answered is listened to for so long and so much more, as nginx's lingering_close does:
+// a connection that is closed on unread bytes is reset, and the reset overtakes the answer.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 1 << 20
+)
+
+// settle waits for the copying goroutine, and hears out a client that was answered before it had sent all of its body.
 func (x *exchange) settle() {
-	if x.body.done == nil {
+	b := &x.body
+	if b.done == nil {
 		return
 	}
+	unread := func() bool { return !b.read.Load() && b.fail.Load() == nil }
 	select {
-	case <-x.body.done:
-		return
+	case <-b.done:
 	default:
+		// Where nobody reads the body any more, the deadline would hit net/http's own watch for the client's end, and cancel
+		// the request. A writer without deadlines ends the read when the handler returns.
+		if unread() && !x.readOn() {
+			return
+		}
+		<-b.done
 	}
-	// Where nobody reads the body any more, the deadline would hit net/http's own watch for the client's end, and cancel
-	// the request. A writer without deadlines ends the read when the handler returns.
-	if x.body.read.Load() || x.body.fail.Load() != nil || http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0)) == nil {
-		<-x.body.done
+	if x.lingers() && unread() && x.readOn() {
+		_, _ = io.CopyN(io.Discard, x.r.Body, lingerBytes)
 	}
+}
+
+// lingers is false for HTTP/2, which ends the one stream after its answer.
+func (x *exchange) lingers() bool { return x.status != 0 && x.r.ProtoMajor == 1 }
+
+// readOn lets the client's body be read for a while longer, or ends a read that nobody needs; false where it cannot.
+func (x *exchange) readOn() bool {
+	c, until := http.NewResponseController(x.w), time.Unix(1, 0)
+	if x.lingers() {
+		_ = c.Flush() // so that the client sees that it need send no more
+		until = time.Now().Add(lingerTime)
+	}
+	return c.SetReadDeadline(until) == nil
 }
 
 // closeIfUnread asks net/http to end a connection on which the rest of a body is still to come: left open, that rest

@@ -224,3 +224,38 @@ func TestSmallBodiesKeepTheConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestARefusalHearsTheClientOut answers in the middle of a body that nobody reads. A connection that is closed on it would be reset,
+// and a client that writes first and reads then would see the reset in place of its answer.
+func TestARefusalHearsTheClientOut(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.zone("example.com", []string{"example.com"}, "example.com/*", "strict")
+	b.worker("strict", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		http.Error(w, "too long", http.StatusRequestEntityTooLarge)
+	}))
+	c, err := net.Dial("tcp", b.http.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	const most, piece = 100_000, 10_000
+	_, _ = fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: %d\r\n\r\n%s", most, strings.Repeat(" ", piece))
+	br := bufio.NewReader(c)
+	resp, err := http.ReadResponse(br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := body(t, resp); resp.StatusCode != http.StatusRequestEntityTooLarge || got != "too long\n" || !resp.Close {
+		t.Errorf("%d %q, close %v", resp.StatusCode, got, resp.Close)
+	}
+	for sent := piece; sent < most; sent += piece {
+		if _, err := io.WriteString(c, strings.Repeat(" ", piece)); err != nil {
+			t.Fatalf("after %d bytes: %v", sent, err)
+		}
+	}
+	if rest, err := io.ReadAll(br); err != nil || len(rest) > 0 {
+		t.Errorf("%q after the answer, %v", rest, err)
+	}
+}
