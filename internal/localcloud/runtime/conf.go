@@ -30,6 +30,7 @@ func (r rendered) digest() string {
 const (
 	dispatchSocket = "dispatch"
 	gateSocket     = "gate"
+	gatePrefix     = "class:" // before a class's unique key; no script can be called so
 	prefix         = "cogctl:"
 	capnpHost      = "cogctl-capnp" // the CONNECT target that opens a Cap'n Proto session
 )
@@ -70,9 +71,9 @@ func render(env *confEnv, world deployed, spec unitSpec, probe bool) (rendered, 
 			return rendered{}, err
 		}
 	}
-	c.dispatcher()
+	dispatcher := c.dispatcher()
 	if spec.owner {
-		c.gate(spec.members[0])
+		c.gate(spec.members[0], dispatcher)
 	}
 	c.endpoints()
 	return c.finish(), nil
@@ -128,18 +129,23 @@ const protoHeader = "X-Forwarded-Proto"
 
 var requestOptions = fields("forwardedProtoHeader", quote(protoHeader))
 
-// dispatcher adds the worker that delivers queue batches and cron triggers to the primaries of this process.
-func (c *conf) dispatcher() {
+// dispatcher adds the worker that delivers queue batches and cron triggers to the primaries of this process, and of an owner of Durable
+// Objects the calls of others.
+func (c *conf) dispatcher() (name string) {
 	var bindings []string
 	for _, m := range c.spec.members {
 		if name := c.world.serviceName(m); name == m.Script.Name {
 			bindings = append(bindings, fields("name", quote(name), "service", quote(name)))
 		}
 	}
-	name := c.service(prefix+"dispatch", "worker", func() string {
+	if c.spec.owner {
+		bindings = append(bindings, gated(c.spec.members[0])...)
+	}
+	name = c.service(prefix+"dispatch", "worker", func() string {
 		return helperWorker("dispatch.js", bindings, nil)
 	})
 	c.socket(dispatchSocket, "()", quote(name))
+	return name
 }
 
 // helperWorker is a worker of ours, whose source is in js/.

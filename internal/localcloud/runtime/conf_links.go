@@ -106,16 +106,19 @@ func (c *conf) objects(v store.Version) []string {
 	return []string{"durableObjectNamespaces", list(spaces), "durableObjectStorage", storage}
 }
 
-// gate lets other processes call the Durable Objects of this one.
-func (c *conf) gate(m Candidate) {
-	var bindings []string
+// gate lets other processes call the Durable Objects of this one. It is an entrypoint of the dispatcher: each worker costs its memory.
+func (c *conf) gate(m Candidate, dispatcher string) {
+	c.socket(gateSocket, linkOptions, fields("name", quote(dispatcher), "entrypoint", `"Gate"`))
+	c.links[c.env.paths.endpoint("gate", m.Script.Name, "")] = gateSocket
+}
+
+// gated are the bindings that the gate needs.
+func gated(m Candidate) (bindings []string) {
 	for _, class := range m.Version.DOClasses {
-		bindings = append(bindings, fields("name", quote(class.UniqueKey), "durableObjectNamespace",
+		bindings = append(bindings, fields("name", quote(gatePrefix+class.UniqueKey), "durableObjectNamespace",
 			fields("className", quote(class.Name), "serviceName", quote(m.Script.Name))))
 	}
-	name := c.service(prefix+"gate", "worker", func() string { return helperWorker("gate.js", bindings, nil) })
-	c.socket(gateSocket, linkOptions, quote(name))
-	c.links[c.env.paths.endpoint("gate", m.Script.Name, "")] = gateSocket
+	return bindings
 }
 
 // namespace designates the class behind a Durable Object binding: the script's own, or a stand-in that forwards to its owner.
@@ -168,7 +171,7 @@ func (c *conf) remoteClass(owner string, class store.DOClass) string {
 	return c.service(prefix+"objects/"+class.UniqueKey, "worker", func() string {
 		space := fields("className", `"Remote"`, "uniqueKey", quote(class.UniqueKey), "enableSql", "true")
 		return helperWorker("objects.js", []string{
-			fields("name", `"GATE"`, "service", quote(gate)), fields("name", `"KEY"`, "text", quote(class.UniqueKey)),
+			fields("name", `"GATE"`, "service", quote(gate)), fields("name", `"KEY"`, "text", quote(gatePrefix+class.UniqueKey)),
 		}, []string{"durableObjectNamespaces", "[" + space + "]", "durableObjectStorage", "(inMemory = void)"})
 	})
 }

@@ -15,7 +15,7 @@ import (
 var helpers embed.FS
 
 // helperFiles are the sources that configurations embed as m/<name>.
-var helperFiles = []string{"dispatch.js", "gate.js", "objects.js", "missing.js", "ratelimit.js", "split.js"}
+var helperFiles = []string{"dispatch.js", "objects.js", "missing.js", "ratelimit.js", "split.js"}
 
 // Marks that set our lines apart in a process's output: which script wrote it, and what a script exports.
 const (

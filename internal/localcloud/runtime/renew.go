@@ -20,9 +20,7 @@ const (
 	unaskedFew              = 5
 )
 
-// runRenewals replaces the shared process when it has grown and the account is at rest, as Cloudflare ends the isolates that nobody
-// asks. The new process serves before the old one is told to stop, and the switch is made only while nobody holds a lease, so that
-// no request is lost or waits. Owners of Durable Objects, which cannot be started beside their predecessors, are left alone.
+// runRenewals replaces processes that have grown when the account is at rest, as Cloudflare ends the isolates that nobody asks.
 func (r *Runtime) runRenewals(ctx context.Context) {
 	tick := time.NewTicker(r.cfg.Rest / looks)
 	defer tick.Stop()
@@ -33,35 +31,59 @@ func (r *Runtime) runRenewals(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if time.Now().Before(notBefore) || !r.due() {
+		if time.Now().Before(notBefore) {
 			continue
 		}
-		if err := r.renew(ctx); err != nil && ctx.Err() == nil {
-			notBefore = time.Now().Add(renewPause)
-			r.cfg.Log.Warn("process not renewed", "err", err, "again_in", renewPause)
+		for _, name := range r.due() {
+			renew := r.renewOwner
+			if name == sharedUnit {
+				renew = func(ctx context.Context, _ string) error { return r.renew(ctx) }
+			}
+			if err := renew(ctx, name); err != nil && ctx.Err() == nil {
+				notBefore = time.Now().Add(renewPause)
+				r.cfg.Log.Warn("process not renewed", "unit", name, "err", err, "again_in", renewPause)
+			}
 		}
 	}
 }
 
-// due says whether the shared process has grown, and the account is at rest.
-func (r *Runtime) due() bool {
+// due are the processes that have grown, by name, when the account is at rest.
+func (r *Runtime) due() (names []string) {
+	units := r.serving()
+	asked := lastAsked(units)
+	for _, name := range sortedKeys(units) {
+		if !units[name].atRest(r.cfg.Rest) {
+			return nil
+		}
+		if units[name].hasGrown(asked) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// serving are the units that serve now, by name.
+func (r *Runtime) serving() map[string]*unit {
 	r.mu.RLock()
-	units := r.units
-	r.mu.RUnlock()
-	shared := units[sharedUnit]
-	if shared == nil || !shared.hasGrown() {
-		return false
-	}
-	for _, u := range units {
-		if !u.atRest(r.cfg.Rest) {
-			return false
-		}
-	}
-	return true
+	defer r.mu.RUnlock()
+	return r.units
 }
 
-// renew starts the shared process anew beside itself and makes it serve. Nothing happens while a deployment is under way, nor when
-// somebody has taken a lease meanwhile.
+// lastAsked is when somebody last had a lease for a request or a message. What one process was asked, another may have had to do:
+// owners of Durable Objects are asked by the others.
+func lastAsked(units map[string]*unit) (last time.Time) {
+	for _, u := range units {
+		u.mu.Lock()
+		if u.asked.After(last) {
+			last = u.asked
+		}
+		u.mu.Unlock()
+	}
+	return last
+}
+
+// renew starts the shared process anew beside itself and makes it serve before the old one is told to stop, so that no request is lost
+// or waits. Nothing happens while a deployment is under way, nor when somebody has taken a lease meanwhile.
 func (r *Runtime) renew(ctx context.Context) error {
 	select {
 	case r.deploying <- struct{}{}:
@@ -73,14 +95,13 @@ func (r *Runtime) renew(ctx context.Context) error {
 	if err := p.prepare(ctx, Change{}); err != nil {
 		return err
 	}
-	r.mu.RLock()
-	old := r.units[sharedUnit]
-	r.mu.RUnlock()
-	fresh := p.fresh[sharedUnit]
+	units := r.serving()
+	old, fresh := units[sharedUnit], p.fresh[sharedUnit]
 	if old == nil || fresh == nil || !old.refuse() {
 		return nil
 	}
-	fresh.renewals, fresh.unasked = old.renewals+1, old.unaskedNow()
+	asked := lastAsked(units)
+	fresh.renewals, fresh.unasked, fresh.asked = old.renewals+1, old.unaskedNow(asked), asked
 	was := old.status()
 	p.Commit()
 	r.cfg.Log.Info("process renewed", "unit", sharedUnit, "pid", was.PID, "held_mb", was.Memory>>20, "holds_mb", fresh.status().Memory>>20)
@@ -88,24 +109,24 @@ func (r *Runtime) renew(ctx context.Context) error {
 }
 
 // hasGrown says whether the process holds more than it did when it began to serve, by more than grown, and is not one that would at
-// once grow again.
-func (u *unit) hasGrown() bool {
+// once grow again. The account was last asked for something at the time.
+func (u *unit) hasGrown(asked time.Time) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if !u.serving || u.first == 0 {
 		return false
 	}
-	if u.asked.Before(u.proc.started) && time.Since(u.proc.started) < min(unaskedAge<<min(max(u.unasked-unaskedFew+1, 0), 10), unaskedLast) {
+	if asked.Before(u.proc.started) && time.Since(u.proc.started) < min(unaskedAge<<min(max(u.unasked-unaskedFew+1, 0), 10), unaskedLast) {
 		return false
 	}
 	return u.memory(u.proc.pid)-u.first > grown
 }
 
-// unaskedNow counts the renewals in a row, with the one of this process, before which nobody had asked for anything.
-func (u *unit) unaskedNow() int {
+// unaskedNow counts the renewals in a row, with the one of this process, before which nobody had asked the account for anything.
+func (u *unit) unaskedNow(asked time.Time) int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.proc == nil || !u.asked.Before(u.proc.started) {
+	if u.proc == nil || !asked.Before(u.proc.started) {
 		return 0
 	}
 	return u.unasked + 1

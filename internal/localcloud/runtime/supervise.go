@@ -21,8 +21,10 @@ func (u *unit) supervise(p *process) {
 		if p != nil {
 			select {
 			case <-p.exited:
-				u.setDown()
-				u.log.Warn("workerd ended, starting it again", "pid", p.pid, "err", p.err)
+				u.setDown(p)
+				if !u.isRenewing() {
+					u.log.Warn("workerd ended, starting it again", "pid", p.pid, "err", p.err)
+				}
 				if time.Since(p.started) > wellAfter {
 					pause = firstPause
 				}
@@ -55,9 +57,7 @@ func (u *unit) revive(pause *time.Duration) *process {
 			err = u.awaitFirst(ctx, p, said)
 		}
 		if err == nil {
-			u.mu.Lock()
-			u.restarts++
-			u.mu.Unlock()
+			u.countStart(p)
 			u.setServing(p)
 			*pause = min(2**pause, lastPause)
 			return p
@@ -74,13 +74,34 @@ func (u *unit) revive(pause *time.Duration) *process {
 	return nil
 }
 
+func (u *unit) isRenewing() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.renewing
+}
+
+// countStart takes note of a start by the supervisor: the first of a unit that had to wait for its predecessor's end, a renewal, or one
+// after a process ended by itself.
+func (u *unit) countStart(p *process) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.startup = time.Since(p.started)
+	switch {
+	case u.renewing:
+		u.renewing = false
+		u.renewals++
+	case u.served:
+		u.restarts++
+	}
+}
+
 // end stops the process of a retired unit and removes its files.
 func (u *unit) end(p *process) {
 	u.mu.Lock()
 	grace := u.grace
 	u.mu.Unlock()
 	p.stop(grace)
-	u.setDown()
+	u.setDown(p)
 	u.discard()
 }
 
@@ -93,6 +114,8 @@ func (u *unit) acquire(ctx context.Context) error {
 		case u.retired:
 			u.mu.Unlock()
 			return errRetired
+		case u.held != nil:
+			up = u.held
 		case u.serving:
 			u.leases++
 			u.mu.Unlock()

@@ -29,8 +29,11 @@ type unit struct {
 	proc     *process
 	up       chan struct{} // closed while the process serves; replaced when it dies
 	serving  bool
-	retired  bool // gives no more leases
-	ending   bool // somebody waits for the last lease, to stop the process
+	served   bool          // it has served before
+	retired  bool          // gives no more leases
+	held     chan struct{} // gives no leases until it is closed; nil when it is not held
+	renewing bool          // its process is being ended to be started anew
+	ending   bool          // somebody waits for the last lease, to stop the process
 	leases   int
 	asked    time.Time // when the last lease for a request or a message was released
 	first    int64     // memory when it began to serve, in bytes; 0 when unknown
@@ -185,13 +188,17 @@ const startLimit = 20 * time.Second
 func (u *unit) setServing(p *process) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.proc, u.serving, u.first = p, true, u.memory(p.pid)
+	u.proc, u.serving, u.served, u.first = p, true, true, u.memory(p.pid)
 	close(u.up)
 }
 
-func (u *unit) setDown() {
+// setDown takes note that a process has ended, whoever sees it first.
+func (u *unit) setDown(ended *process) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.proc != ended {
+		return
+	}
 	u.proc = nil
 	if u.serving {
 		u.serving, u.up = false, make(chan struct{})

@@ -1,4 +1,6 @@
 // Delivers queue batches and cron triggers, which a socket cannot, to the scripts of this process.
+import { WorkerEntrypoint } from "cloudflare:workers";
+
 const decode = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
 function message({ id, timestamp, attempts, contentType, body = "", ...more }) {
@@ -32,3 +34,26 @@ export default {
     }
   },
 };
+
+// Lets scripts of other processes call the Durable Objects of this one; env maps a class's unique key to its namespace.
+export class Gate extends WorkerEntrypoint {
+  stub(key, id) {
+    const namespace = this.env[key];
+    return namespace.get(namespace.idFromString(id));
+  }
+
+  call(key, id, method, args) {
+    return this.stub(key, id)[method](...args);
+  }
+
+  read(key, id, property) {
+    return this.stub(key, id)[property];
+  }
+
+  fetch(request) {
+    const headers = new Headers(request.headers);
+    const [key, id] = JSON.parse(headers.get("cogctl-object"));
+    headers.delete("cogctl-object");
+    return this.stub(key, id).fetch(new Request(request, { headers }));
+  }
+}

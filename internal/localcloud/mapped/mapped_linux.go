@@ -1,4 +1,4 @@
-package store
+package mapped
 
 import (
 	"bytes"
@@ -8,14 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forget drops the entries of a map of a file; its pages are in the file, so that nothing is lost.
-func forget(start uintptr, size int64) {
+// Forget drops the entries of a map of a file; its pages are in the file, so that nothing is lost. start is the map's address.
+func Forget(start uintptr, size int64) {
 	page := int64(os.Getpagesize())
 	_, _, _ = unix.Syscall(unix.SYS_MADVISE, start, uintptr((size+page-1)/page*page), unix.MADV_DONTNEED) // it is only advice
 }
 
-// mappedFiles is how much of files this process has in memory, its own program among them.
-func mappedFiles() int64 {
+// Files is how much of files this process has in memory, its own program among them, in bytes; 0 when that cannot be read.
+func Files() int64 {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return 0

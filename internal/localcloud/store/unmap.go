@@ -1,6 +1,7 @@
 package store
 
 import (
+	"github.com/cognomega/edge/internal/localcloud/mapped"
 	bolt "go.etcd.io/bbolt"
 )
 
@@ -9,8 +10,8 @@ import (
 func (s *Store) Unmap(above int64) {
 	// Within a transaction the map stays where it is.
 	_ = s.db.View(func(tx *bolt.Tx) error {
-		if size := tx.Size(); size > above && mappedFiles() > above {
-			forget(s.db.Info().Data, size)
+		if size := tx.Size(); size > above && mapped.Files() > above {
+			mapped.Forget(s.db.Info().Data, size)
 		}
 		return nil
 	}) // a closed database has no map
