@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { BadData, DatabaseAway, explained, openDatabase } from "./database";
 
-const refusal = (code: string) => Object.assign(new DatabaseError("words", 5, "error"), { code });
+const refusal = (code: string) => Object.assign(new DatabaseError("words", 5, "error"), { code, severity: "ERROR" });
 
 describe("an error", () => {
   it.each([
