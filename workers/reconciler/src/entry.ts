@@ -45,8 +45,10 @@ const lateS = 300;
 /** Compares an entry that KV lists with its use in the journal, if there is one. Its value is looked at when its use is. */
 export function compareListed(listed: Listed, use: Use | undefined, nowMs: number): FeedFinding | undefined {
   const { name, metadata, expiration } = listed;
-  const before = metadata === undefined || metadata === null ? null : JSON.stringify(metadata);
-  const found = (kind: Kind, why: string, entry?: FeedEntry) => ({ key: name, kind, why, before, entry });
+  const found = (kind: Kind, why: string, entry?: FeedEntry) => {
+    const before = metadata === undefined || metadata === null ? null : JSON.stringify(metadata);
+    return { key: name, kind, why, before, entry };
+  };
   if (use === undefined) {
     return found("foreign", "the journal has no such use: written by hand, or the ledger was restored to a time before it");
   }
@@ -62,9 +64,7 @@ export function compareListed(listed: Listed, use: Use | undefined, nowMs: numbe
   if (entry.name !== name) {
     return found("foreign", "the journal has this use of another account or time: written by hand");
   }
-  // Nearly all say the same in the same order: to compare them member by member costs many times as much.
-  const agrees = before === JSON.stringify(entry.metadata) || same(metadata, entry.metadata);
-  if (!agrees || expiration !== entry.expiration) {
+  if (!same(metadata ?? null, entry.metadata ?? null) || expiration !== entry.expiration) {
     return found("wrong", "the list shows other facts than the journal: no projection writes that, so it was changed by hand", entry);
   }
   return undefined;
@@ -93,15 +93,15 @@ function isItem(text: string): boolean {
   }
 }
 
-/** Whether two values of JSON say the same; a store may have changed the order of members. */
+/** Whether two values of JSON say the same; a store may have changed the order of members. Nothing is copied: most are the same. */
 function same(a: unknown, b: unknown): boolean {
-  return ordered(a ?? null) === ordered(b ?? null);
-}
-
-function ordered(value: unknown): string {
-  return JSON.stringify(value, (_, inner: unknown) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) {
+    return a === b;
+  }
+  const names = Object.keys(a);
+  return (
+    Array.isArray(a) === Array.isArray(b) &&
+    names.length === Object.keys(b).length &&
+    names.every((name) => Object.hasOwn(b, name) && same((a as Record<string, unknown>)[name], (b as Record<string, unknown>)[name]))
   );
 }

@@ -90,6 +90,18 @@ class FeedWalk {
 
   /** Answers the place of the last use that needs no more looking; undefined when that is none of them. */
   private async check(uses: readonly Recorded[], left: () => number, failed: "stay" | "pass"): Promise<Place | undefined> {
+    let place: Place | undefined;
+    for (const page of pagesOf(uses)) {
+      const last = await this.checkUses(page, left, failed);
+      place = last ?? place;
+      if (last?.id !== page.at(-1)?.id) {
+        break;
+      }
+    }
+    return place;
+  }
+
+  private async checkUses(uses: readonly Recorded[], left: () => number, failed: "stay" | "pass"): Promise<Place | undefined> {
     const looked = uses.map((use) => ({ use, entry: entryOf(use, this.now) }));
     const held = await readMany(
       this.kv,
@@ -136,11 +148,14 @@ class FeedWalk {
       const id = this.lately.has(listed.name) ? undefined : ourId(listed);
       return id === undefined ? [] : { listed, id };
     });
-    if (ours.length === 0) {
+    const suspects: FeedFinding[] = [];
+    for (const page of pagesOf(ours)) {
+      const uses = new Map((await this.books.usesOf([...new Set(page.map(({ id }) => id))])).map((use) => [use.id, use]));
+      suspects.push(...page.flatMap(({ listed, id }) => compareListed(listed, uses.get(id), this.now) ?? []));
+    }
+    if (suspects.length === 0) {
       return true;
     }
-    const uses = new Map((await this.books.usesOf([...new Set(ours.map(({ id }) => id))])).map((use) => [use.id, use]));
-    const suspects = ours.flatMap(({ listed, id }) => compareListed(listed, uses.get(id), this.now) ?? []);
     const told = await this.withValues(suspects.slice(0, Math.max(0, left() - 10)));
     const made = await this.mend(told, left());
     return made.size === suspects.length;
@@ -171,6 +186,13 @@ class FeedWalk {
       }),
     );
   }
+}
+
+/** How many uses are compared at once: what is held of them is let go before the next are looked at. */
+const pageUses = 500;
+
+function pagesOf<T>(all: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(all.length / pageUses) }, (_, i) => all.slice(i * pageUses, (i + 1) * pageUses));
 }
 
 const firstId = "00000000-0000-0000-0000-000000000000";

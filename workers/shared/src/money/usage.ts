@@ -104,7 +104,8 @@ export function feedEntry(use: Use, nowMs: number): FeedEntry | undefined {
   }
   const item = feedItem(use);
   const value = JSON.stringify(item);
-  const fits = new TextEncoder().encode(value).byteLength <= maxMetadataBytes;
+  // A UTF-16 unit is three bytes of UTF-8 at most.
+  const fits = value.length * 3 <= maxMetadataBytes || new TextEncoder().encode(value).byteLength <= maxMetadataBytes;
   return {
     name: key(KEYS.usage, { email: use.account, rev_ts: revTs(use.at_ms), id: use.id }),
     value,
