@@ -1,4 +1,5 @@
 import { Problem } from "../../shared/src/problem";
+import { isWithinBytes } from "../../shared/src/utf8";
 
 /** What most file systems take, in bytes of UTF-8. */
 const maxNameBytes = 255;
@@ -19,7 +20,7 @@ export function fileName(given: string | null): string {
       "filename has a slash, a control or an invisible character, is a relative path, or begins or ends with a space.",
     );
   }
-  if (new TextEncoder().encode(name).byteLength > maxNameBytes) {
+  if (!isWithinBytes(name, maxNameBytes)) {
     throw new Problem(400, "invalid_filename", `filename is over ${maxNameBytes} bytes.`);
   }
   return name;

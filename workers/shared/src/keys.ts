@@ -1,4 +1,5 @@
 import { KEYS } from "./contract.gen";
+import { isWithinBytes } from "./utf8";
 
 export { KEYS };
 
@@ -32,7 +33,7 @@ export function key<const F extends KeyFormat>(format: F, values: Values<F>): st
   if (Object.keys(given).length !== used) {
     throw new RangeError(`key ${format.format} has no hole for every value given`);
   }
-  if (new TextEncoder().encode(spelt).byteLength > format.maxBytes) {
+  if (!isWithinBytes(spelt, format.maxBytes)) {
     throw new RangeError(`key ${format.format} is longer than ${format.maxBytes} bytes`);
   }
   return spelt;

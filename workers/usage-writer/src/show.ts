@@ -1,6 +1,7 @@
 import { isAccount } from "../../shared/src/money/account";
 import type { Balance } from "../../shared/src/money/balance";
 import type { Use } from "../../shared/src/money/usage";
+import { isWithinBytes } from "../../shared/src/utf8";
 
 /** The form of what this Worker tells itself through queues. */
 const VERSION = 1;
@@ -41,7 +42,7 @@ export function inMessages(uses: readonly Use[]): Use[][] {
     return [];
   }
   const shown = uses.map(({ id, account, amount, at_ms, meta }) => ({ id, account, amount, at_ms, meta }));
-  if (uses.length === 1 || new TextEncoder().encode(JSON.stringify(shown)).byteLength <= maxMessageBytes) {
+  if (uses.length === 1 || isWithinBytes(JSON.stringify(shown), maxMessageBytes)) {
     return [shown];
   }
   const middle = shown.length >> 1;

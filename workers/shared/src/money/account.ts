@@ -1,5 +1,6 @@
 import type { Caller } from "../caller";
 import { Problem } from "../problem";
+import { isWithinBytes } from "../utf8";
 
 /** The ledger's own bound on an account's name, in bytes of UTF-8. */
 export const maxAccountBytes = 320;
@@ -10,13 +11,7 @@ const unusable = /[:\u0000-\u001f\u007f-\u009f]/;
 
 /** Tells whether a text in lower case can name an account: in the ledger, in a key, and in UTF-8. */
 export function isAccount(name: string): boolean {
-  return (
-    name !== "" &&
-    name.isWellFormed() &&
-    !unusable.test(name) &&
-    name === name.toLowerCase() &&
-    new TextEncoder().encode(name).byteLength <= maxAccountBytes
-  );
+  return name !== "" && name.isWellFormed() && !unusable.test(name) && name === name.toLowerCase() && isWithinBytes(name, maxAccountBytes);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { KEYS, key } from "../keys";
+import { isWithinBytes } from "../utf8";
 import { isAccount } from "./account";
 import { creditsOf } from "./micro";
 
@@ -104,12 +105,10 @@ export function feedEntry(use: Use, nowMs: number): FeedEntry | undefined {
   }
   const item = feedItem(use);
   const value = JSON.stringify(item);
-  // A UTF-16 unit is three bytes of UTF-8 at most.
-  const fits = value.length * 3 <= maxMetadataBytes || new TextEncoder().encode(value).byteLength <= maxMetadataBytes;
   return {
     name: key(KEYS.usage, { email: use.account, rev_ts: revTs(use.at_ms), id: use.id }),
     value,
-    metadata: fits ? item : undefined,
+    metadata: isWithinBytes(value, maxMetadataBytes) ? item : undefined,
     expiration,
   };
 }
