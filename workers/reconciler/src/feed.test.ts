@@ -222,6 +222,23 @@ describe("a walk", () => {
   });
 });
 
+describe("what a list shows", () => {
+  const shown = use(1);
+  const { name, metadata, expiration } = entryOf(shown);
+  const item = metadata as FeedItem;
+  const { model, ...rest } = item.meta as Record<string, string>;
+  it.each<[string, unknown, boolean]>([
+    ["its members in another order", Object.fromEntries(Object.entries(item).reverse()), true],
+    ["one member more", { ...item, more: undefined }, false],
+    ["one member less", { ...item, email: undefined }, false],
+    ["another member in place of one", { ...item, meta: { ...rest, other: model } }, false],
+    ["a list in place of an object", { ...item, meta: [model] }, false],
+    ["nothing", null, false],
+  ])("with %s", (_, other, agrees) => {
+    expect(compareListed({ name, metadata: other, expiration }, shown, Date.now()) === undefined).toBe(agrees);
+  });
+});
+
 describe("an id of ours", () => {
   const name = (id: string) => `usage:${account}:${revTs(hourAgo)}:${id}`;
   it.each([
