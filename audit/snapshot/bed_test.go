@@ -90,7 +90,7 @@ func (b *bed) deploy() {
 	keys := cfapi.Binding{Name: "KEYS", Type: "kv_namespace", NamespaceID: b.ids["kv"]}
 	db := cfapi.Binding{Name: "DB", Type: "hyperdrive", ID: b.ids["ledger"]}
 	b.upload("auth-svc", nil, issuer, keys, db, text("ALLOWED_ORIGINS", origins), secret("KID"), secret("PRIVATE_KEY_PEM"),
-		text("TURNSTILE_VERIFY_URL", "https://challenges.cloudflare.com/turnstile/v0/siteverify"))
+		text("TURNSTILE_VERIFY_URL", "https://challenges.cloudflare.localhost/turnstile/v0/siteverify"))
 	b.account("PUT", "/workers/scripts/auth-svc/schedules", []object{{"cron": "*/10 * * * *"}})
 	b.upload("files-svc", nil, cfapi.Binding{Name: "R2_UPLOADS", Type: "r2_bucket", BucketName: "cognomega-uploads"})
 	limits := cfapi.Binding{Name: "LIMITS", Type: "durable_object_namespace", ClassName: "Limiter"}
