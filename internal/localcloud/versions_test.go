@@ -26,10 +26,14 @@ func TestARequestPinsTheVersionsThatServeIt(t *testing.T) {
 		for _, word := range []string{"new", "old"} {
 			c.upload(200, script.name, strings.ReplaceAll(script.code, "WORD", word), script.bindings...)
 			var deployed struct {
-				Deployments []struct{ Versions []struct{ Version_ID string } }
+				Deployments []struct {
+					Versions []struct {
+						ID string `json:"version_id"`
+					}
+				}
 			}
 			c.json(200, "GET", at+"/deployments", nil, &deployed)
-			ids[script.name+" "+word] = deployed.Deployments[0].Versions[0].Version_ID
+			ids[script.name+" "+word] = deployed.Deployments[0].Versions[0].ID
 		}
 		c.json(200, "POST", at+"/deployments", map[string]any{"strategy": "percentage", "versions": []map[string]any{
 			{"version_id": ids[script.name+" old"], "percentage": 100}, {"version_id": ids[script.name+" new"], "percentage": 0},
