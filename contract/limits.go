@@ -63,13 +63,15 @@ type Tenants struct {
 
 // Keeping bounds what a limiter keeps, and how long it may take.
 type Keeping struct {
-	Why        string `json:"why"`
-	HoldS      int    `json:"hold_s"`       // what a call may cost is held so long without hearing of it again
-	RememberS  int    `json:"remember_s"`   // how long a settled call is known, so that saying it again changes nothing
-	DecideMS   int    `json:"decide_ms"`    // after which the limiter counts as down
-	ReconcileS int    `json:"reconcile_s"`  // between two looks at the ledger, of an account that spends
-	ObjectRPS  int    `json:"object_rps"`   // requests a second that one Durable Object takes; a tenant with a higher rate is kept by several
-	LedgerLagS int    `json:"ledger_lag_s"` // after which what was settled counts as in the ledger; below remember_s
+	Why         string `json:"why"`
+	HoldS       int    `json:"hold_s"`       // what a call may cost is held so long without hearing of it again
+	RememberS   int    `json:"remember_s"`   // how long a settled call is known, so that saying it again changes nothing
+	DecideMS    int    `json:"decide_ms"`    // after which the limiter counts as down
+	ReconcileS  int    `json:"reconcile_s"`  // between two looks at the ledger, of an account that spends
+	ObjectRPS   int    `json:"object_rps"`   // requests a second that one Durable Object takes; a tenant with a higher rate is kept by several
+	LedgerLagS  int    `json:"ledger_lag_s"` // after which what was settled counts as in the ledger; below remember_s
+	AdvanceMS   int    `json:"advance_ms"`   // who takes in advance accounts for it so often
+	AdvancePart int    `json:"advance_part"` // one of so many parts of what is left is the most that is taken in advance
 }
 
 func checkObjects(c *Contract, rep *report) {
@@ -149,6 +151,8 @@ func checkKeeping(c *Contract, rep *report) {
 		path, msg string
 	}{
 		{k.HoldS*1000 < c.Models.Times.OverallMS, "keeping.hold_s", "is below times.overall_ms of models.json: a call that is still going on would be given up"},
+		{k.AdvanceMS == 0 || k.AdvanceMS*10 > k.HoldS*1000, "keeping.advance_ms", "wants to be above 0 and at most a tenth of keeping.hold_s: what is taken in advance would be given up while it is used"},
+		{k.AdvancePart < 2, "keeping.advance_part", "wants to be 2 or more: one caller's advance would be all that is left"},
 		{k.RememberS <= k.LedgerLagS || k.LedgerLagS == 0, "keeping.ledger_lag_s", "wants to be above 0 and below keeping.remember_s"},
 		{k.DecideMS == 0 || k.DecideMS >= c.HTTP.Limits.ServiceTimeoutMS, "keeping.decide_ms", "wants to be above 0 and below limits.service_timeout_ms of http.json"},
 		{k.ObjectRPS == 0, "keeping.object_rps", "is 0: an object that answers nobody"},

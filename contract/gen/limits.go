@@ -25,7 +25,7 @@ func allowancesOf(c *contract.Contract) any {
 		"roles": roles, "guests": together(c.Limits.Tenants.Guests), "tenant": together(c.Limits.Tenants.Each), "weights": c.Limits.Weights,
 		"keeping": map[string]int{
 			"holdMs": k.HoldS * second, "rememberMs": k.RememberS * second, "decideMs": k.DecideMS, "reconcileMs": k.ReconcileS * second,
-			"ledgerLagMs": k.LedgerLagS * second,
+			"ledgerLagMs": k.LedgerLagS * second, "advanceMs": k.AdvanceMS, "advancePart": k.AdvancePart,
 		},
 	}
 }

@@ -1,6 +1,6 @@
 import { ALLOWANCES } from "../../shared/src/contract.gen";
 import { within } from "../../shared/src/deadline";
-import type { Admission, Limited, Outcome, Question, Said } from "../../shared/src/limits/limits";
+import type { Admission, Answers, Heard, Limited, Outcome, Question, Said, Word } from "../../shared/src/limits/limits";
 import { json, Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
 import type { Env } from "./env.gen";
@@ -23,11 +23,25 @@ export async function admit(call: Call<Env>): Promise<Response> {
   return json(said satisfies Said);
 }
 
+function saidBy(env: Env, subject: Limited, wanted: Omit<Question, "subjects">): Promise<Admission | null> {
+  const { allowance, account } = subject;
+  return orNull(subject, limitsOf(env, subject).admit(allowance, { ...wanted, ...(account === undefined ? {} : { account }) }));
+}
+
+/** Hears what became of what was taken in advance, and grants more. */
+export async function advance(call: Call<Env>): Promise<Response> {
+  const words = await call.request.json<readonly Word[]>();
+  const answers = await Promise.all(words.map((word) => answerTo(call.env, word)));
+  return json(answers satisfies Answers);
+}
+
+function answerTo(env: Env, { subject, told }: Word): Promise<Heard | null> {
+  return orNull(subject, limitsOf(env, subject).advance(subject.allowance, told, subject.account));
+}
+
 /** Null: it did not answer. */
-async function saidBy(env: Env, subject: Limited, wanted: Omit<Question, "subjects">): Promise<Admission | null> {
-  const { name, allowance, account } = subject;
+async function orNull<T>({ name }: Limited, asking: Promise<T>): Promise<T | null> {
   try {
-    const asking = limitsOf(env, subject).admit(allowance, { ...wanted, ...(account === undefined ? {} : { account }) });
     return await within(objectMs, asking, () => new Problem(504, "limiter_timeout"));
   } catch (error) {
     console.error(JSON.stringify({ worker: "rate-limiter-do", what: "limiter down", subject: name.split(":")[0], cause: String(error) }));

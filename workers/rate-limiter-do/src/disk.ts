@@ -1,4 +1,4 @@
-import { type Account, apply, type Change, newAccount } from "../../shared/src/limits/budget";
+import { type Account, apply, type Change, newAccount, type Taken } from "../../shared/src/limits/budget";
 import { type Lease, type Lender, type Lent, noLease, noLender } from "../../shared/src/limits/lease";
 import type { Own } from "../../shared/src/limits/limits";
 import type { Meter } from "../../shared/src/limits/rate";
@@ -11,6 +11,15 @@ interface CallRow extends Record<string, SqlStorageValue> {
   excess: number | null;
 }
 
+/** What is accounted for of a call that is held for calls to come. */
+interface AdvanceRow extends Record<string, SqlStorageValue> {
+  id: string;
+  seq: number;
+  spent: number;
+  used: number;
+  unused: number;
+}
+
 /** What a limiter keeps on disk. */
 export class Disk {
   private readonly sql: SqlStorage;
@@ -20,6 +29,7 @@ export class Disk {
     sql.exec(`
       CREATE TABLE IF NOT EXISTS spent (one INTEGER PRIMARY KEY CHECK (one = 1), day INTEGER NOT NULL, micro INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS calls (id TEXT PRIMARY KEY, micro INTEGER NOT NULL, until_ms INTEGER NOT NULL, excess INTEGER) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS advances (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, spent INTEGER NOT NULL, used INTEGER NOT NULL, unused INTEGER NOT NULL) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS meter (one INTEGER PRIMARY KEY CHECK (one = 1), at_ms INTEGER NOT NULL, owed INTEGER NOT NULL, period_ms INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS own (one INTEGER PRIMARY KEY CHECK (one = 1), json TEXT NOT NULL);
       CREATE TABLE IF NOT EXISTS lease (one INTEGER PRIMARY KEY CHECK (one = 1), day INTEGER NOT NULL, seq INTEGER NOT NULL, micro INTEGER NOT NULL);
@@ -32,8 +42,14 @@ export class Disk {
     const account = newAccount();
     const [spent] = this.sql.exec<{ day: number; micro: number }>("SELECT day, micro FROM spent").toArray();
     account.window = spent?.day ?? 0;
+    const advances = new Map(
+      this.sql
+        .exec<AdvanceRow>("SELECT id, seq, spent, used, unused FROM advances")
+        .toArray()
+        .map(({ id, ...taken }) => [id, taken]),
+    );
     for (const row of this.sql.exec<CallRow>("SELECT id, micro, until_ms, excess FROM calls ORDER BY until_ms")) {
-      apply(account, { id: row.id, spent: 0, ...callOf(row) });
+      apply(account, { id: row.id, spent: 0, ...callOf(row, advances.get(row.id)) });
     }
     account.spent = spent?.micro ?? 0;
     return account;
@@ -87,6 +103,10 @@ export class Disk {
     const [micro, untilMs] = closed === undefined ? [hold?.micro, hold?.expiresMs] : [closed.micro, closed.forgetMs];
     const row = [id, micro ?? 0, untilMs ?? 0, closed?.excess ?? null];
     this.sql.exec("INSERT OR REPLACE INTO calls (id, micro, until_ms, excess) VALUES (?, ?, ?, ?)", ...row);
+    if (hold?.advance !== undefined) {
+      const { seq, spent, used, unused } = hold.advance;
+      this.sql.exec("INSERT OR REPLACE INTO advances (id, seq, spent, used, unused) VALUES (?, ?, ?, ?, ?)", id, seq, spent, used, unused);
+    }
   }
 
   keepOwn(own: Own | null): void {
@@ -102,9 +122,12 @@ export class Disk {
 
   forget(nowMs: number): void {
     this.sql.exec("DELETE FROM calls WHERE until_ms <= ?", nowMs);
+    this.sql.exec("DELETE FROM advances WHERE id NOT IN (SELECT id FROM calls WHERE excess IS NULL)");
   }
 }
 
-function callOf({ micro, until_ms: untilMs, excess }: CallRow): Pick<Change, "hold" | "closed"> {
-  return excess === null ? { hold: { micro, expiresMs: untilMs } } : { closed: { micro, excess, forgetMs: untilMs } };
+function callOf({ micro, until_ms: untilMs, excess }: CallRow, advance: Taken | undefined): Pick<Change, "hold" | "closed"> {
+  return excess === null
+    ? { hold: { micro, expiresMs: untilMs, ...(advance === undefined ? {} : { advance }) } }
+    : { closed: { micro, excess, forgetMs: untilMs } };
 }

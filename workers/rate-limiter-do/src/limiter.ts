@@ -1,5 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 
+import { ALLOWANCES } from "../../shared/src/contract.gen";
+import { hear, type Told } from "../../shared/src/limits/advance";
 import {
   type Account,
   apply,
@@ -19,6 +21,7 @@ import {
   budgetOf,
   dayMs,
   effective,
+  type Heard,
   type Lending as Lent,
   type Limits,
   type Own,
@@ -73,27 +76,33 @@ export class Limiter extends DurableObject<Env> implements Limits {
 
   /** Takes the weight out of the rate and the most it may cost out of the budget; or neither, where one of them has not enough. */
   async admit(allowance: Allowance, wanted: Wanted, at?: number): Promise<Admission> {
-    if (wanted.account !== undefined && this.#books.unknown) {
-      await this.#learn(wanted.account, at ?? Date.now());
-    }
-    if (allowance.of !== undefined) {
-      await this.#borrow(allowance, allowance.of, wanted.micro, at ?? Date.now());
-    }
+    await this.#prepare(allowance, wanted.account, wanted.micro, at);
     const nowMs = at ?? Date.now();
     const { rate, micro } = this.#now(allowance, nowMs);
     const budget = budgetOf({ rate, micro });
-    const decision = decideRate(rate, this.#meter, nowMs, wanted.weight);
+    const decision = decideRate(rate, this.#meter, nowMs, wanted.weight, this.#account.unused);
     if (!decision.admitted) {
       pass(budget, this.#account, nowMs);
       return admission("rate", rate, decision, remainingOf(budget, this.#account), decision.retryMs);
     }
     const held = reserve(budget, this.#account, nowMs, wanted.id, wanted.micro);
     if (held.outcome !== "held") {
-      return admission("budget", rate, decideRate(rate, this.#meter, nowMs, 0), held.remaining, held.retryMs);
+      return admission(
+        "budget",
+        rate,
+        this.#unused(rate, decideRate(rate, this.#meter, nowMs, 0, this.#account.unused), nowMs),
+        held.remaining,
+        held.retryMs,
+      );
     }
-    this.#write(wanted.micro > 0 ? held.change : undefined, decision.meter);
+    this.#write(wanted.micro > 0 && held.change !== undefined ? [held.change] : [], decision.meter);
     await this.#wake();
-    return admission("admitted", rate, decision, held.remaining);
+    return admission("admitted", rate, this.#unused(rate, decision, nowMs), held.remaining);
+  }
+
+  /** What was taken in advance and is not used is there for its caller. */
+  #unused(rate: Rate, { meter }: RateDecision, nowMs: number): RateDecision {
+    return decideRate(rate, returned(meter, this.#account.unused), nowMs, 0);
   }
 
   /**
@@ -116,11 +125,26 @@ export class Limiter extends DurableObject<Env> implements Limits {
     return answer;
   }
 
+  /** Hears what became of what was taken in advance, and grants more; on disk before it is answered. */
+  async advance(allowance: Allowance, told: Told, account?: string, at?: number): Promise<Heard> {
+    await this.#prepare(allowance, account, told.want.micro, at);
+    const nowMs = at ?? Date.now();
+    const { rate, micro } = this.#now(allowance, nowMs);
+    const purse = { budget: budgetOf({ rate, micro }), rate, part: ALLOWANCES.keeping.advancePart };
+    const { changes, counted, ...heard } = hear(purse, this.#account, this.#meter, nowMs, told);
+    if (changes.length > 0) {
+      this.#write(changes, heard.meter);
+      this.#books.spent(counted, nowMs);
+      await this.#wake();
+    }
+    return { ...heard, rate };
+  }
+
   /** Holds on to what a call that is still going on holds. */
   async renew(id: string, at?: number): Promise<void> {
     const change = renew(day, this.#account, at ?? Date.now(), id);
     if (change !== undefined) {
-      this.#write(change);
+      this.#write([change]);
     }
   }
 
@@ -129,7 +153,7 @@ export class Limiter extends DurableObject<Env> implements Limits {
     const nowMs = at ?? Date.now();
     const { change } = settle(budgetOf(this.#now(allowance, nowMs)), this.#account, nowMs, id, 0);
     const held = this.#account.holds.has(id);
-    this.#write(change, held && this.#meter !== undefined ? returned(this.#meter, weight) : undefined);
+    this.#write(change === undefined ? [] : [change], held && this.#meter !== undefined ? returned(this.#meter, weight) : undefined);
     await this.#wake();
   }
 
@@ -138,7 +162,11 @@ export class Limiter extends DurableObject<Env> implements Limits {
     const nowMs = at ?? Date.now();
     const now = effective(allowance, this.#own, nowMs);
     const counting = this.#now(allowance, nowMs);
-    const { remaining, resetMs } = decideRate(counting.rate, this.#meter, nowMs, 0);
+    const { remaining, resetMs } = this.#unused(
+      counting.rate,
+      decideRate(counting.rate, this.#meter, nowMs, 0, this.#account.unused),
+      nowMs,
+    );
     const { spent, held, holds, window } = this.#account;
     const left = remainingOf(budgetOf(counting), this.#account);
     return { allowance: now, own: this.#own, remaining, resetMs, spent, held, holds: holds.size, left, dayEndsMs: (window + 1) * dayMs };
@@ -173,6 +201,16 @@ export class Limiter extends DurableObject<Env> implements Limits {
     pass(day, this.#account, Date.now());
     this.#disk.forget(this.#account.latestMs);
     await this.#wake();
+  }
+
+  /** Asks the ledger where nobody has yet, and the lender for what a shard lacks. */
+  async #prepare(allowance: Allowance, account: string | undefined, micro: number, at: number | undefined): Promise<void> {
+    if (account !== undefined && this.#books.unknown) {
+      await this.#learn(account, at ?? Date.now());
+    }
+    if (allowance.of !== undefined) {
+      await this.#borrow(allowance, allowance.of, micro, at ?? Date.now());
+    }
   }
 
   /** What counts of an allowance: of one that is shared a shard's part, and else what is not lent to shards. */
@@ -212,15 +250,16 @@ export class Limiter extends DurableObject<Env> implements Limits {
   }
 
   /** Memory follows the disk: where a write fails, the object begins again with what the disk has. */
-  #write(change?: Change, meter?: Meter): void {
-    const changes = [...this.#late.take(), ...(change === undefined ? [] : [change])];
+  #write(made: readonly Change[] = [], meter?: Meter): void {
+    const changes = [...this.#late.take(), ...made];
+    const spent = made.at(-1)?.spent ?? this.#account.spent;
     try {
       this.ctx.storage.transactionSync(() => {
         for (const one of changes) {
           this.#disk.keepCall(one);
         }
         if (changes.some(({ closed }) => closed !== undefined)) {
-          this.#disk.keepSpent(this.#account.window, this.#account.spent); // what was settled late counts already
+          this.#disk.keepSpent(this.#account.window, spent); // what was settled late counts already
         }
         if (meter !== undefined) {
           this.#disk.keepMeter(meter);
@@ -230,7 +269,7 @@ export class Limiter extends DurableObject<Env> implements Limits {
       this.ctx.abort(String(error));
       throw error;
     }
-    if (change !== undefined) {
+    for (const change of made) {
       apply(this.#account, change);
     }
     this.#meter = meter ?? this.#meter;

@@ -1,5 +1,5 @@
 import { createWorker } from "../../shared/src/worker";
-import { admit, cancel, renew, settle } from "./desk";
+import { admit, advance, cancel, renew, settle } from "./desk";
 import type { Env } from "./env.gen";
 import { setLimits, showLimits } from "./operator";
 import { simulate } from "./simulate";
@@ -13,6 +13,7 @@ export default createWorker<"rate-limiter-do", Env>("rate-limiter-do", {
   "PUT /api/admin/limits": setLimits,
   "POST /api/admin/limits/simulate": simulate,
   "POST /_admit": admit,
+  "POST /_advance": advance,
   "POST /_renew": renew,
   "POST /_settle": settle,
   "POST /_cancel": cancel,

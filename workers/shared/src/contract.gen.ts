@@ -243,6 +243,8 @@ export const ALLOWANCES = {
     "whenDown": "refuse"
   },
   "keeping": {
+    "advanceMs": 1000,
+    "advancePart": 8,
     "decideMs": 1000,
     "holdMs": 300000,
     "ledgerLagMs": 120000,

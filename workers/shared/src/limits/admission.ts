@@ -1,9 +1,10 @@
 import type { Caller } from "../caller";
 import { ALLOWANCES } from "../contract.gen";
-import { within } from "../deadline";
 import { Problem } from "../problem";
+import { Advances, type Asking, type Taken } from "./advances";
+import { Desk } from "./desk";
 import { rateHeaders, seconds } from "./headers";
-import type { Admission, Outcome, Question, Said } from "./limits";
+import type { Admission, Said } from "./limits";
 import { askedOf, type Subject, subjectsOf } from "./subject";
 
 /** A call that may go on. */
@@ -25,53 +26,66 @@ export class OutOfBudget extends Problem {
   }
 }
 
-const { decideMs, holdMs } = ALLOWANCES.keeping;
+/** What a call takes of the rate, and the most that it may cost. */
+interface Call {
+  readonly weight: number;
+  readonly micro: number;
+}
+
+const { holdMs } = ALLOWANCES.keeping;
+
+const advances = new Advances();
 
 /**
- * Asks the limiter whether a call may go on that takes so much of a rate and costs at most so much, of its caller and of its tenant. All
- * must admit it. What was taken is held until it is settled, however long the call goes on.
+ * Takes of its caller's limits and of its tenant's what a call may cost. All must admit it: of what was taken in advance of those that
+ * are asked often, by their limiter else. It is held until it is settled, however long the call goes on.
  */
 export async function admit(
   limiter: Fetcher,
   caller: Caller,
-  { weight, micro, waitUntil }: { weight: number; micro: number; waitUntil: (promise: Promise<unknown>) => void },
+  { waitUntil, ...call }: Call & { waitUntil: (promise: Promise<unknown>) => void },
 ): Promise<Admitted> {
-  const id = crypto.randomUUID();
+  const asking = { desk: new Desk(limiter), waitUntil };
   const subjects = subjectsOf(caller).map((subject) => askedOf(subject));
-  const said = await saidOf(limiter, { subjects, id, weight, micro });
+  const taken = await advances.take(asking, subjects, call);
+  const others = subjects.filter((_, i) => taken[i] === undefined);
+  try {
+    const { id, said } = await decided(asking, others, call);
+    const headers = headersOf(subjects, taken, said);
+    const settle = settlement({ ...asking, id, others: call.micro === 0 ? [] : others, taken: taken.filter((one) => one !== undefined) });
+    if (call.micro > 0) {
+      return { headers, settle };
+    }
+    waitUntil(settle(0)); // it holds nothing
+    return { headers, settle: async () => undefined };
+  } catch (error) {
+    for (const one of taken) {
+      one?.undo();
+    }
+    throw error;
+  }
+}
+
+/**
+ * Asks the limiter of those that have nothing in advance, under an id. What they say is in their order; nothing where it is down and that
+ * is no reason to stop.
+ */
+async function decided(asking: Asking, subjects: readonly Subject[], call: Call, again = true): Promise<{ id: string; said: Said }> {
+  const id = crypto.randomUUID();
+  const question = { subjects, id, ...call };
+  const said = await asking.desk.admit(question);
+  const refusing = subjects.find((_, i) => (said?.[i]?.outcome ?? "admitted") !== "admitted");
+  if (again && refusing !== undefined && (await advances.giveBack(asking, refusing))) {
+    return decided(asking, subjects, call, false); // under another id: what the first took of others is being given back
+  }
   const problem = problemOf(subjects, said);
   if (problem !== undefined) {
     if (said === undefined || said.includes(null)) {
-      waitUntil(heard("not given back", () => post(limiter, "cancel", { subjects, id, weight, micro })));
+      asking.waitUntil(asking.desk.cancel(question));
     }
     throw problem;
   }
-  if (micro === 0 || subjects.length === 0) {
-    return { headers: headersOf(subjects, said), settle: async () => undefined };
-  }
-  return { headers: headersOf(subjects, said), settle: settlement(limiter, { subjects, id }) };
-}
-
-/** Undefined: the limiter did not answer. */
-async function saidOf(limiter: Fetcher, question: Question): Promise<Said | undefined> {
-  if (question.subjects.length === 0) {
-    return [];
-  }
-  try {
-    const answer = post(limiter, "admit", question).then((response) => response.json<Said>());
-    return await within(decideMs, answer, () => new Problem(504, "limiter_timeout"));
-  } catch (error) {
-    console.error(JSON.stringify({ what: "limiter down", cause: String(error) }));
-    return;
-  }
-}
-
-async function post(limiter: Fetcher, what: string, body: Question | Outcome): Promise<Response> {
-  const response = await limiter.fetch(`https://limiter/_${what}`, { method: "POST", body: JSON.stringify(body) });
-  if (!response.ok) {
-    throw new Problem(502, "limiter_failed", `${what}: ${response.status}`);
-  }
-  return response;
+  return { id, said: said ?? [] };
 }
 
 /** Why a call may not go on: the first that says no, else one that is down and whose calls nobody would pay for. */
@@ -97,42 +111,46 @@ function refusal(subject: Subject, said: Admission): Problem {
     : new OutOfBudget(`${whose} spent, or hold for calls that are not over, what a day's budget has.`, said.micro, headers);
 }
 
-function headersOf([subject]: readonly Subject[], said: Said | undefined): Record<string, string> {
-  return subject !== undefined && said?.[0] ? headersFor(subject, said[0]) : {};
+function headersOf([first]: readonly Subject[], [taken]: readonly (Taken | undefined)[], [said]: Said): Record<string, string> {
+  if (first === undefined || (taken === undefined && !said)) {
+    return {};
+  }
+  if (taken !== undefined) {
+    return taken.standing === undefined ? {} : headersFor(first, taken.standing);
+  }
+  const { rate, resetMs, remaining } = said as Admission;
+  return headersFor(first, { rate, resetMs, remaining: Math.max(0, remaining - advances.unsaid(first)) });
 }
 
-function headersFor({ name }: Subject, said: Admission): Record<string, string> {
-  return rateHeaders(name.startsWith("caller:") ? "caller" : "tenant", said.rate, said);
+function headersFor({ name }: Subject, standing: Pick<Admission, "rate" | "remaining" | "resetMs">): Record<string, string> {
+  return rateHeaders(name.startsWith("caller:") ? "caller" : "tenant", standing.rate, standing);
 }
 
-/** Renews the hold while the call goes on, twice before it would end, and ends it once. */
-function settlement(limiter: Fetcher, held: Omit<Outcome, "micro">): Admitted["settle"] {
-  const renewing = setInterval(() => heard("not renewed", () => post(limiter, "renew", { ...held, micro: 0 })), holdMs / 3);
+/** What a call holds: by its limiter, and of what was taken in advance. */
+interface Held extends Asking {
+  readonly id: string;
+  readonly others: readonly Subject[];
+  readonly taken: readonly Taken[];
+}
+
+/** Renews what is held while the call goes on, twice before it would end, and ends it once. */
+function settlement({ desk, waitUntil, id, others, taken }: Held): Admitted["settle"] {
+  const renewing = setInterval(() => renew(), holdMs / 3);
+  const held = others.length > 0 ? [{ subjects: others, id }] : [];
+  const renew = async () => {
+    const advanced = taken.map(({ subject, ahead }) => ({ subjects: [subject], id: ahead.id }));
+    await Promise.all([...held, ...advanced].map((one) => desk.renew(one)));
+    for (const { ahead } of taken) {
+      ahead.renewed(Date.now());
+    }
+  };
   let open = true;
   return async (micro) => {
     clearInterval(renewing);
     if (open) {
       open = false;
-      await heard("not settled", () => post(limiter, "settle", { ...held, micro }));
+      const asking = { desk, waitUntil };
+      await Promise.all([...held.map((one) => desk.settle({ ...one, micro })), ...taken.map((one) => one.settle(asking, micro))]);
     }
   };
-}
-
-/** Between the tries, in milliseconds. Under one id it may be said twice; what is not heard at all is let go when its hold ends. */
-const pausesMs = [50, 500, 3_000];
-
-async function heard(what: string, say: () => Promise<unknown>): Promise<void> {
-  for (let n = 0; ; n++) {
-    try {
-      await say();
-      return;
-    } catch (error) {
-      const pause = pausesMs[n];
-      if (pause === undefined) {
-        console.error(JSON.stringify({ what: `limiter: ${what}`, cause: String(error) }));
-        return;
-      }
-      await scheduler.wait(pause);
-    }
-  }
 }

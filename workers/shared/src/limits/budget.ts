@@ -12,6 +12,20 @@ export interface Budget {
 interface Hold {
   readonly micro: number;
   readonly expiresMs: number;
+  /** Where it is held for calls that are still to come (advance.ts). */
+  readonly advance?: Taken;
+}
+
+/** What was taken in advance and is accounted for, all since the first word: a word that is repeated or late changes nothing. */
+export interface Taken {
+  /** The last word that was heard. */
+  readonly seq: number;
+  /** Micro-credits that were spent. */
+  readonly spent: number;
+  /** Weights that were used. */
+  readonly used: number;
+  /** Weights that were taken out of the rate and that nobody is known to have used. */
+  readonly unused: number;
 }
 
 /** One that is: what it cost in the end, 0 when it was refunded. */
@@ -30,6 +44,8 @@ export interface Account {
   spent: number;
   /** The sum of all holds. */
   held: number;
+  /** The sum of all weights that were taken in advance and not used. */
+  unused: number;
   /** A clock that goes back is not followed: what is held was held until then. */
   latestMs: number;
   readonly holds: Map<string, Hold>;
@@ -45,7 +61,7 @@ export interface Change {
 }
 
 export function newAccount(): Account {
-  return { window: 0, spent: 0, held: 0, latestMs: 0, holds: new Map(), closed: new Map() };
+  return { window: 0, spent: 0, held: 0, unused: 0, latestMs: 0, holds: new Map(), closed: new Map() };
 }
 
 export function apply(account: Account, { id, spent, hold, closed }: Change): void {
@@ -54,6 +70,7 @@ export function apply(account: Account, { id, spent, hold, closed }: Change): vo
   if (hold !== undefined) {
     account.holds.set(id, hold);
     account.held += hold.micro;
+    account.unused += hold.advance?.unused ?? 0;
   }
   if (closed !== undefined) {
     account.closed.set(id, closed);
@@ -98,7 +115,7 @@ export function reserve(budget: Budget, account: Account, nowMs: number, id: str
 export function renew(budget: Budget, account: Account, nowMs: number, id: string): Change | undefined {
   pass(budget, account, nowMs);
   const held = account.holds.get(id);
-  return held && { id, spent: account.spent, hold: { micro: held.micro, expiresMs: account.latestMs + budget.holdMs } };
+  return held && { id, spent: account.spent, hold: { ...held, expiresMs: account.latestMs + budget.holdMs } };
 }
 
 export interface Settled {
@@ -151,7 +168,9 @@ export function pass({ windowMs }: { readonly windowMs: number }, account: Accou
 }
 
 function release(account: Account, id: string): void {
-  account.held -= account.holds.get(id)?.micro ?? 0;
+  const hold = account.holds.get(id);
+  account.held -= hold?.micro ?? 0;
+  account.unused -= hold?.advance?.unused ?? 0;
   account.holds.delete(id);
 }
 

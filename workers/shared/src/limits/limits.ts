@@ -1,6 +1,7 @@
 import { ALLOWANCES } from "../contract.gen";
+import type { Granted, Told } from "./advance";
 import type { Budget } from "./budget";
-import type { Word } from "./lease";
+import type { Word as Leased } from "./lease";
 import type { Rate } from "./rate";
 
 /** A rate, and what may be spent in a day. */
@@ -91,17 +92,31 @@ export interface Outcome {
   readonly micro: number;
 }
 
+/** What became of what was taken in advance of one whose limits count, and what its limiter says to that; null: it did not answer. */
+export interface Word {
+  readonly subject: Limited;
+  readonly told: Told;
+}
+export type Answers = readonly (Heard | null)[];
+
+/** What a limiter grants in advance, and of which rate. */
+export interface Heard extends Omit<Granted, "changes" | "counted"> {
+  readonly rate: Rate;
+}
+
 /** A limiter as those see it who ask it. */
 export interface Limits {
   admit(allowance: Allowance, wanted: Wanted): Promise<Admission>;
   settle(allowance: Allowance, id: string, micro: number): Promise<{ readonly micro: number; readonly excess: number }>;
+  /** Hears what became of what was taken in advance, and grants more. */
+  advance(allowance: Allowance, told: Told, account?: string): Promise<Heard>;
   renew(id: string): Promise<void>;
   cancel(allowance: Allowance, id: string, weight: number): Promise<void>;
   show(allowance: Allowance): Promise<Standing>;
   /** Lends to a shard what it says that it wants. */
-  lend(allowance: Allowance, sharing: Sharing, word: Word): Promise<Lending>;
+  lend(allowance: Allowance, sharing: Sharing, word: Leased): Promise<Lending>;
   /** A shard gives back what it neither spent nor holds. */
-  giveBack(): Promise<Word>;
+  giveBack(): Promise<Leased>;
   set(own: Own | null): Promise<void>;
 }
 

@@ -27,12 +27,15 @@ export interface RateDecision {
   readonly retryMs: number | undefined;
 }
 
-/** Decides over one request. A refusal owes nothing, so that asking again does not make the wait longer. */
-export function decideRate(rate: Rate, kept: Meter | undefined, nowMs: number, weight = 1): RateDecision {
+/**
+ * Decides over one request. A refusal owes nothing, so that asking again does not make the wait longer. What is owed for `unused` weights
+ * does not drain: they were taken in advance, and will be used at a time of their own.
+ */
+export function decideRate(rate: Rate, kept: Meter | undefined, nowMs: number, weight = 1, unused = 0): RateDecision {
   if (!Number.isSafeInteger(weight) || weight < 0) {
     throw new RangeError(`a weight is a whole number, got ${weight}`);
   }
-  const before = drained(rate, kept, nowMs);
+  const before = drained(rate, kept, nowMs, unused);
   const room = rate.burst * rate.periodMs;
   const wanted = before.owed + weight * rate.periodMs;
   const admitted = wanted <= room;
@@ -54,13 +57,14 @@ function retryOf(admitted: boolean, never: boolean, waitMs: number): number | un
 }
 
 /** A clock that went back drains nothing: the later of the two times is kept. */
-function drained(rate: Rate, kept: Meter | undefined, nowMs: number): Meter {
+function drained(rate: Rate, kept: Meter | undefined, nowMs: number, unused: number): Meter {
   if (kept === undefined) {
     return { atMs: nowMs, owed: 0, periodMs: rate.periodMs };
   }
   const owed = kept.periodMs === rate.periodMs ? kept.owed : Math.ceil((kept.owed * rate.periodMs) / kept.periodMs);
   const passed = Math.max(0, nowMs - kept.atMs);
-  return { atMs: Math.max(kept.atMs, nowMs), owed: Math.max(0, owed - passed * rate.count), periodMs: rate.periodMs };
+  const least = Math.min(owed, unused * rate.periodMs);
+  return { atMs: Math.max(kept.atMs, nowMs), owed: Math.max(least, owed - passed * rate.count), periodMs: rate.periodMs };
 }
 
 /** A meter to which a weight is given back that was taken for nothing. */
