@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
+
+	esbuild "github.com/evanw/esbuild/pkg/api"
 
 	"github.com/cognomega/edge/internal/fault"
 	"github.com/cognomega/edge/internal/platform"
@@ -18,32 +21,55 @@ export class Bare extends DurableObject {
 export default { fetch() { return new Response("bare"); } };`
 	bareCaller = `export default { async fetch(_, env) { return new Response(await env.OBJECT.getByName("bench").write(crypto.randomUUID())); } };`
 
-	// limiterCaller asks as orchestrator-svc does: the answer waits for the admission, and nobody waits for the settlement.
-	limiterCaller = `const allowance = { rate: { count: 1e6, periodMs: 1000, burst: 1e6 }, micro: 1e12 };
-const subjects = ["caller:bench@limiter.test", "tenant:bench"].map((name) => ({ name, allowance }));
+	// alone asks for a caller that is decided about by its objects, each time: the answer waits for the admission, and nobody waits for the settlement.
+	alone = `const allowance = { rate: { count: 1e6, periodMs: 1000, burst: 1e6 }, micro: 1e12 };
+const subjects = ["caller:alone@limiter.test", "tenant:alone"].map((name) => ({ name, allowance }));
 const post = (env, what, body) => env.LIMITS.fetch("https://limiter/_" + what, { method: "POST", body: JSON.stringify(body) });
 export default { async fetch(request, env, ctx) {
   const id = crypto.randomUUID();
   const said = await (await post(env, "admit", { subjects, id, weight: 1, micro: 1000 })).json();
   if (!said.every((one) => one?.outcome === "admitted")) return Response.json(said, { status: 500 });
-  if (new URL(request.url).pathname === "/settled") ctx.waitUntil(post(env, "settle", { subjects, id, micro: 600 }));
+  ctx.waitUntil(post(env, "settle", { subjects, id, micro: 600 }));
   return new Response(id);
 } };`
+
+	// often asks as orchestrator-svc does, with its code, for a caller that asks all the time; and, to compare with, for nobody.
+	often = `import { admit } from "./shared/src/limits/admission";
+const caller = { id: "` + oftenCaller + `", role: "user", tenant: "` + oftenTenant + `", admin: false };
+export default { async fetch(request, env, ctx) {
+  if (new URL(request.url).pathname === "/nobody") return new Response(crypto.randomUUID());
+  const admitted = await admit(env.LIMITS, caller, { weight: 1, micro: 1000, waitUntil: (promise) => ctx.waitUntil(promise) });
+  ctx.waitUntil(admitted.settle(600));
+  return new Response(admitted.headers["x-ratelimit-remaining"]);
+} };`
+	oftenCaller = "often@limiter.test"
+	oftenTenant = "often"
 )
 
-// limiter compares the CPU of deciding over a question, in the process that keeps the limiters, with that of a Durable Object that
-// writes one row for each request.
+// limiter measures what it takes to decide over a question of a caller that asks often, in all processes; and over one that asks seldom, in
+// the process that keeps the objects, compared with a Durable Object that writes one row for each request.
 func limiter(ctx context.Context, s *stage, o options) ([]figure, error) {
-	loads, err := s.limiterLoads(ctx, o.requests/10)
+	asking, err := s.oftenLoad(ctx, o.requests)
 	if err != nil {
 		return nil, err
 	}
-	const units = "ms of CPU a request, in the objects' process"
-	admit := figure{Name: "limiter: CPU to admit a question, of its caller and its tenant", Against: "each written to disk", Unit: "ms", Bound: 0.4, RawUnits: units}
-	whole := figure{Name: "limiter: the same and its settlement", Against: "a bare Durable Object that writes a row", Unit: "x", Bound: 3.5, RawUnits: units}
+	loads, err := s.aloneLoads(ctx, o.requests/10)
+	if err != nil {
+		return nil, err
+	}
+	decide := figure{Name: "limiter: CPU to decide over a question, and settle it", Against: "none asked, of a caller that asks often", Unit: "ms", Bound: 0.4, RawUnits: "ms of CPU a request, in all processes"}
+	whole := figure{Name: "limiter: the same, of a caller that asks seldom", Against: "a bare Durable Object that writes a row", Unit: "x", Bound: 3.5, RawUnits: "ms of CPU a request, in the objects' process"}
 	for round := range o.rounds + 1 {
 		costs := map[string]float64{}
 		for turn := range 4 {
+			for i := range asking {
+				l := asking[(turn+i)%len(asking)]
+				used, err := s.cost(ctx, l.load)
+				if err != nil {
+					return nil, err
+				}
+				costs[l.name] += (used.goCPU + used.workerd) / 4
+			}
 			for i := range loads {
 				l := loads[(turn+i)%len(loads)]
 				used, err := s.processCost(ctx, l)
@@ -56,15 +82,40 @@ func limiter(ctx context.Context, s *stage, o options) ([]figure, error) {
 		if round == 0 {
 			continue // compiles, and makes the objects
 		}
-		for _, f := range []*figure{&admit, &whole} {
-			for name, used := range costs {
+		for name, used := range costs {
+			if f := map[bool]*figure{true: &whole, false: &decide}[name == "bare" || name == "alone"]; f != nil {
 				f.keep(name, used)
 			}
 		}
-		admit.Rounds = append(admit.Rounds, costs["admitted"])
-		whole.Rounds = append(whole.Rounds, costs["settled"]/costs["bare"])
+		decide.Rounds = append(decide.Rounds, max(0, costs["often"]-costs["nobody"]))
+		whole.Rounds = append(whole.Rounds, costs["alone"]/costs["bare"])
 	}
-	return []figure{admit, whole}, nil
+	return []figure{decide, whole}, nil
+}
+
+// oftenLoad is one caller's questions, as many as it can ask one after another, and as many that nobody is asked about.
+func (s *stage) oftenLoad(ctx context.Context, requests int) ([]objectLoad, error) {
+	made := esbuild.Build(esbuild.BuildOptions{
+		Stdin:  &esbuild.StdinOptions{Contents: often, ResolveDir: filepath.Join(s.root, "workers"), Loader: esbuild.LoaderTS},
+		Bundle: true, Format: esbuild.FormatESModule, Target: esbuild.ES2022, LogLevel: esbuild.LogLevelSilent,
+	})
+	if len(made.Errors) > 0 {
+		return nil, fault.New(fault.Internal, "bundle the caller: %s", made.Errors[0].Text)
+	}
+	host, err := s.deploy(ctx, "bench-often", string(made.OutputFiles[0].Contents), `{"type":"service","name":"LIMITS","service":"rate-limiter-do"}`)
+	if err != nil {
+		return nil, err
+	}
+	for _, whose := range []string{oftenCaller, "tenant:" + oftenTenant} {
+		set := []string{"limits", "set", whose}
+		if _, err := s.cogctl(ctx, append(set, "--rate", "1000000/1s", "--burst", "1000000", "--credits-a-day", "1000000", "--reason", "bench")...); err != nil {
+			return nil, err
+		}
+	}
+	at := func(name string) objectLoad {
+		return objectLoad{load{dial: s.edge, request: get(host, "/"+name), connections: 1, requests: requests / 4}, name, ""}
+	}
+	return []objectLoad{at("often"), at("nobody")}, nil
 }
 
 // objectLoad is a load on the objects of one script.
@@ -73,7 +124,7 @@ type objectLoad struct {
 	name, script string
 }
 
-func (s *stage) limiterLoads(ctx context.Context, requests int) ([]objectLoad, error) {
+func (s *stage) aloneLoads(ctx context.Context, requests int) ([]objectLoad, error) {
 	if err := s.upload(ctx, "bench-object", bareObject, `"bindings":[],"migrations":{"new_tag":"v1","new_sqlite_classes":["Bare"]}`); err != nil {
 		return nil, err
 	}
@@ -81,7 +132,7 @@ func (s *stage) limiterLoads(ctx context.Context, requests int) ([]objectLoad, e
 	if err != nil {
 		return nil, err
 	}
-	asking, err := s.deploy(ctx, "bench-limiter", limiterCaller, `{"type":"service","name":"LIMITS","service":"rate-limiter-do"}`)
+	asking, err := s.deploy(ctx, "bench-alone", alone, `{"type":"service","name":"LIMITS","service":"rate-limiter-do"}`)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +141,7 @@ func (s *stage) limiterLoads(ctx context.Context, requests int) ([]objectLoad, e
 	}
 	return []objectLoad{
 		at("bare", "bench-object", bare, "/"),
-		at("admitted", "rate-limiter-do", asking, "/"),
-		at("settled", "rate-limiter-do", asking, "/settled"),
+		at("alone", "rate-limiter-do", asking, "/"),
 	}, nil
 }
 

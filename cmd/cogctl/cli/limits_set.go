@@ -30,7 +30,7 @@ func newLimitsSet(d *Deps) *cobra.Command {
 	var o limitsSetOptions
 	cmd := &cobra.Command{
 		Use: "set SUBJECT", Short: "Give a caller or a tenant limits of its own, for a time or until they are cleared", Args: subjectArg,
-		Long: "Give a caller or a tenant limits of its own, in the place of the contract's, for a time or until they are cleared. What is not said stays the contract's. They count with the next question; " +
+		Long: "Give a caller or a tenant limits of its own, in the place of the contract's, for a time or until they are cleared. What is not said stays the contract's. They count with the next question, or within a second for who asks often; " +
 			"what was spent and what is held stay as they are, so that a budget below them admits nothing until the day is over. It can be run again. It needs the admin key; on this machine it is known.",
 		Example: "  cogctl limits set ada@example.com --credits-a-day 500 --for 24h --reason \"batch of order 1042\"\n  cogctl limits set guest:1f0c --rate 1/1m --burst 1 --reason \"abuse, ticket 7\" --dry-run\n  cogctl limits set ada@example.com --clear",
 		RunE: func(cmd *cobra.Command, args []string) error {

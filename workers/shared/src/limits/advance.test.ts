@@ -198,6 +198,16 @@ function used(world: World): number {
   return world.spent + world.isolates.flatMap(({ open }) => open).reduce((sum, { micro }) => sum + micro, 0);
 }
 
+/** All calls end, and every isolate gives back what it has. */
+function leave(world: World, random: (below: number) => number): void {
+  for (const isolate of world.isolates) {
+    while (isolate.open.length > 0) {
+      end(world, isolate, random);
+    }
+    world.keeper.hear(isolate.ahead.back(world.nowMs), world.nowMs, world.of);
+  }
+}
+
 describe("a budget and a rate of which isolates take in advance", () => {
   it("are never exceeded, over 3,000 runs of loss, repetition, delay and death", () => {
     const seen: Seen = {};
@@ -218,21 +228,13 @@ describe("a budget and a rate of which isolates take in advance", () => {
     for (let seed = 0; seed < 500; seed++) {
       const random = randomOf(seed);
       const world = newWorld(random);
-      const aheads = new Set(world.isolates.map(({ ahead }) => ahead));
       for (let n = 0; n < 100; n++) {
         const isolate = world.isolates[random(world.isolates.length)] as Isolate;
-        for (const step of [() => ask(world, isolate, random, {}), () => end(world, isolate, random), () => say(world, random, {})]) {
-          step();
-        }
+        ask(world, isolate, random, {});
+        end(world, isolate, random);
+        say(world, random, {});
       }
-      for (const isolate of world.isolates) {
-        while (isolate.open.length > 0) {
-          end(world, isolate, random);
-        }
-      }
-      for (const ahead of aheads) {
-        world.keeper.hear(ahead.back(world.nowMs), world.nowMs, world.of);
-      }
+      leave(world, random);
       const { spent, held, unused } = world.keeper.account;
       must(spent === world.spent && held === 0 && unused === 0, () => `seed ${seed}: ${spent} of ${world.spent}, ${held}, ${unused}`);
     }
