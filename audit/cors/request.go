@@ -128,15 +128,14 @@ func (r Request) header(c *contract.Contract) http.Header {
 
 // body is over the path's limit; chunked, its length is not declared.
 func (r Request) body(c *contract.Contract) io.Reader {
-	text := strings.Repeat("x", limitOf(c, r.Path)+1)
-	switch r.Probe {
-	case probeBody:
-		return strings.NewReader(text)
-	case probeChunked:
-		return struct{ io.Reader }{strings.NewReader(text)}
-	default:
+	if r.Probe != probeBody && r.Probe != probeChunked {
 		return nil
 	}
+	text := strings.NewReader(strings.Repeat("x", limitOf(c, r.Path)+1))
+	if r.Probe == probeChunked {
+		return struct{ io.Reader }{text}
+	}
+	return text
 }
 
 func limitOf(c *contract.Contract, path string) int {
