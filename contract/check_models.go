@@ -9,6 +9,7 @@ import (
 func checkModels(c *Contract, rep *report) {
 	checkProviders(c, rep)
 	checkTiers(c, rep)
+	checkVision(c, rep)
 	checkTimes(c, rep)
 }
 
@@ -93,7 +94,7 @@ func checkTimes(c *Contract, rep *report) {
 	t, b := c.Models.Times, c.Models.Breaker
 	longest := 0
 	for _, tier := range c.Models.Tiers {
-		longest = max(longest, len(tier.Models))
+		longest = max(longest, len(tier.Models), len(tier.Sees))
 	}
 	for _, rule := range []struct {
 		broken bool

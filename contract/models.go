@@ -5,6 +5,7 @@ type Models struct {
 	Providers   map[string]Provider `json:"providers"`
 	Tiers       map[string]Tier     `json:"tiers"`
 	DefaultTier string              `json:"default_tier"`
+	Vision      map[string]Vision   `json:"vision"` // the models that are shown images, by name
 	Times       Times               `json:"times"`
 	Breaker     Breaker             `json:"breaker"`
 	Hedging     Hedging             `json:"hedging"`
@@ -41,6 +42,19 @@ type Tier struct {
 	MaxTokens     int      `json:"max_tokens"`
 	MaxInputChars int      `json:"max_input_chars"`
 	HedgeMS       int      `json:"hedge_ms,omitempty"` // of silence, after which the next model is asked as well; without it, never
+
+	Sees           []string `json:"sees,omitempty"`             // models of vision, in order, for questions with images; without them the tier takes none
+	MaxImages      int      `json:"max_images,omitempty"`       // in one question
+	MaxImageBytes  int      `json:"max_image_bytes,omitempty"`  // each
+	MaxImagesBytes int      `json:"max_images_bytes,omitempty"` // together
+}
+
+// Vision is a model that sees.
+type Vision struct {
+	Why         string `json:"why"`
+	Provider    string `json:"provider"`
+	Detail      string `json:"detail,omitempty"` // low or high, of a provider that tells them apart: what an image is shown in at most
+	ImageTokens int    `json:"image_tokens"`     // the most that one image comes to
 }
 
 // Model is one model of a provider.

@@ -196,16 +196,24 @@ function service(name: string) {
   };
 }
 
-/** What the doubles of the model providers share: the last message's text says, as JSON, how each provider behaves. */
+/**
+ * What the doubles of the model providers share: the last message's text says, as JSON, how each provider behaves. Who is shown images
+ * says which, and in what detail; a model that does not see takes none.
+ */
 const behaviour = `
 const words = ["One", " two", " three", " four", " five"];
 const encoder = new TextEncoder();
+const partsOf = ({ content }) => (Array.isArray(content) ? content : [{ type: "text", text: content }]);
+export const imagesOf = (messages) => messages.flatMap(partsOf).flatMap(({ image_url }) => image_url ?? []);
+export const isBlind = (model, messages) => imagesOf(messages).length > 0 && !/gpt-4o|llama-4/.test(model);
 export function behaviourOf(messages, provider) {
-  try { return JSON.parse(messages.findLast((m) => m.role === "user").content)[provider] ?? "ok"; } catch { return "ok"; }
+  try { return JSON.parse(partsOf(messages.findLast((m) => m.role === "user"))[0].text)[provider] ?? "ok"; } catch { return "ok"; }
 }
 /** The words that are left to say: a conversation that ends in an answer is gone on with, or begun again. */
 function wordsFor(messages, how) {
   if (how === "empty") return [];
+  const images = imagesOf(messages);
+  if (images.length > 0) return ["Seen", ...images.map(({ url, detail }) => " " + (detail ?? "undetailed") + " " + url)];
   const last = messages.at(-1);
   return last.role === "assistant" && how !== "again" ? words.slice(last.content.trim().split(" ").length) : words;
 }
@@ -238,12 +246,13 @@ const aiDouble = {
       type: "ESModule" as const,
       path: "ai.mjs",
       contents: `import { WorkerEntrypoint } from "cloudflare:workers";
-import { behaviourOf, whole, stream } from "./behaviour.mjs";
+import { behaviourOf, isBlind, whole, stream } from "./behaviour.mjs";
 const thrown = { "402": "4006: you have used up your daily free allocation", "429": "3040: Capacity temporarily exceeded", "500": "3043: Internal server error" };
 export default class extends WorkerEntrypoint {
   async run(model, { prompt, messages, max_tokens, stream: streaming }) {
     if (prompt === "fail") throw new Error("3040: out of capacity");
     if (prompt !== undefined) return { response: model + " " + max_tokens + " " + prompt };
+    if (isBlind(model, messages)) throw new Error("5006: Error: Type mismatch of '/messages/0/content', 'array' not in 'string'");
     const how = behaviourOf(messages, "cfai");
     if (thrown[how]) throw new Error(thrown[how]);
     if (how === "silent") return new Promise((resolve) => setTimeout(resolve, 1500));
@@ -268,11 +277,12 @@ const internetDouble = {
     {
       type: "ESModule" as const,
       path: "internet.mjs",
-      contents: `import { behaviourOf, whole, stream } from "./behaviour.mjs";
+      contents: `import { behaviourOf, isBlind, whole, stream } from "./behaviour.mjs";
 const hosts = { "api.groq.localhost": "groq", "api.openai.localhost": "openai" };
 const usage = { prompt_tokens: 20, completion_tokens: 5, total_tokens: 25 };
 async function chat(request, provider) {
-  const { messages, stream: streaming } = await request.json();
+  const { model, messages, stream: streaming } = await request.json();
+  if (isBlind(model, messages)) return Response.json({ error: { message: "content must be a string" } }, { status: 400 });
   const how = behaviourOf(messages, provider);
   if (how === "refuse") return new Response("error code: 521", { status: 521 });
   if (how === "lost") throw new Error("connection lost");

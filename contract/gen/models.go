@@ -15,20 +15,36 @@ type tsTier struct {
 	MaxInputChars int              `json:"maxInputChars"`
 	Weight        int              `json:"weight"`
 	HedgeMs       int              `json:"hedgeMs,omitempty"`
+	Sees          []contract.Model `json:"sees"`
+	Images        tsImages         `json:"images"`
+}
+
+// tsImages bounds what a tier is shown.
+type tsImages struct {
+	Max       int `json:"max"`
+	EachBytes int `json:"eachBytes"`
+	AllBytes  int `json:"allBytes"`
+	Tokens    int `json:"tokens"` // the most that one comes to, at any model that the tier shows it
 }
 
 // modelsOf spells out aliases of tiers, so that a Worker looks a name up once.
 func modelsOf(m contract.Models, weights map[string]int) any {
 	tiers, aliases := map[string]tsTier{}, map[string]string{}
 	for name, t := range m.Tiers {
-		tiers[name] = tsTier{t.Models, t.Guests, t.MinTokens, t.MaxTokens, t.MaxInputChars, weights[name], t.HedgeMS}
+		sees, tokens := make([]contract.Model, 0, len(t.Sees)), 0
+		for _, model := range t.Sees {
+			sees = append(sees, contract.Model{Provider: m.Vision[model].Provider, Model: model})
+			tokens = max(tokens, m.Vision[model].ImageTokens)
+		}
+		images := tsImages{t.MaxImages, t.MaxImageBytes, t.MaxImagesBytes, tokens}
+		tiers[name] = tsTier{t.Models, t.Guests, t.MinTokens, t.MaxTokens, t.MaxInputChars, weights[name], t.HedgeMS, sees, images}
 		for _, alias := range t.Aliases {
 			aliases[alias] = name
 		}
 	}
 	const second = 1000
 	return map[string]any{
-		"tiers": tiers, "aliases": aliases, "defaultTier": m.DefaultTier,
+		"tiers": tiers, "aliases": aliases, "defaultTier": m.DefaultTier, "details": detailsOf(m),
 		"times": map[string]int{"firstTokenMs": m.Times.FirstTokenMS, "answerMs": m.Times.AnswerMS, "gapMs": m.Times.GapMS, "overallMs": m.Times.OverallMS},
 		"breaker": map[string]int{
 			"failures": m.Breaker.Failures, "windowMs": m.Breaker.WindowS * second, "openMs": m.Breaker.OpenS * second, "maxOpenMs": m.Breaker.MaxOpenS * second,
@@ -38,6 +54,17 @@ func modelsOf(m contract.Models, weights map[string]int) any {
 		"idempotency": map[string]int{"keepS": m.Idempotency.KeepS, "maxKeyChars": m.Idempotency.MaxKeyChars},
 		"promptCache": map[string]any{"keepS": m.PromptCache.KeepS, "maxChars": m.PromptCache.MaxChars, "lookMs": m.PromptCache.LookMS, "skills": cachedSkills(m)},
 	}
+}
+
+// detailsOf is in what detail a model is shown images, where its provider tells details apart.
+func detailsOf(m contract.Models) map[string]string {
+	details := map[string]string{}
+	for model, v := range m.Vision {
+		if v.Detail != "" {
+			details[model] = v.Detail
+		}
+	}
+	return details
 }
 
 // cachedSkills are those whose answers are kept without a word of the caller's.

@@ -3,6 +3,7 @@ package platform_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net/http"
@@ -101,14 +102,40 @@ func TestAnAnswerIsChargedOnce(t *testing.T) {
 	m.must(0, nil, "local", "faults", "clear")
 	known := m.askedTillKnown(with(m.user("known@example.test"), "Cache-Control", "max-age=600"))
 	m.asked(header{"Authorization": "Bearer " + m.guest()}, "for nothing")
+	m.looksAt("eye@example.test")
 	last := "last@example.test" // one batch at a time: what was sent before it is in the ledger when it is
 	m.asked(m.user(last), "the last")
 	m.awaitCharge(last, "model")
-	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 5+known {
-		t.Errorf("%d transfers, want one for each of five users, and %d", n, known)
+	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 6+known {
+		t.Errorf("%d transfers, want one for each of six users, and %d", n, known)
 	}
 	if n := one[int64](m, "SELECT count(*) FROM ledger.review") + one[int64](m, "SELECT count(*) FROM ledger.drift"); n != 0 {
 		t.Errorf("%d lines of drift or review", n)
+	}
+}
+
+// looksAt stores an image and has a model look at it: the model has its bytes, and what it says that they came to is charged.
+func (m *money) looksAt(who string) {
+	m.t.Helper()
+	const pixel = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+	_, stored := files{m}.send(with(m.user(who), "Content-Type", "image/png"), "/api/files?filename=cat.png", strings.NewReader(pixel), int64(len(pixel)))
+	body := fmt.Sprintf(`{"skill":"vision-analyze","input":"what is this","attachments":[{"storage":"r2","key":%q,"role":"image"}]}`, stored["key"])
+	var answer struct {
+		Result struct {
+			Content string
+			Meta    struct {
+				In  int64 `json:"tokens_in"`
+				Out int64 `json:"tokens_out"`
+			}
+		}
+	}
+	code := m.call("POST", "/api/si/ask", body, m.user(who), &answer)
+	got, want := answer.Result, fmt.Sprintf("showed image/png of 16 bytes with SHA-256 %x", sha256.Sum256([]byte(pixel)))
+	if code != http.StatusOK || !strings.Contains(got.Content, want) || got.Meta.In < 765 {
+		m.t.Errorf("%d %+v, want %s", code, got, want)
+	}
+	if amount, _ := m.awaitCharge(who, "model"); amount != (got.Meta.In+got.Meta.Out)*microPerToken {
+		m.t.Errorf("an image was charged %d for %+v", amount, got.Meta)
 	}
 }
 

@@ -2,7 +2,9 @@ package platform_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -43,7 +45,9 @@ func TestOpenAIsClientWorks(t *testing.T) {
 		}
 		Helper                        string
 		Left                          bool
+		Seen                          []struct{ Model, Content string }
 		BadKey, BadModel, BadMessages chatFailure
+		BadImage                      chatFailure
 	}
 	m.openai("client@example.test", &got)
 	w := got.Whole
@@ -60,6 +64,13 @@ func TestOpenAIsClientWorks(t *testing.T) {
 	if got.Helper != text || !got.Left {
 		t.Errorf("the helper for streams gave %q; left: %v", got.Helper, got.Left)
 	}
+	const pixel = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
+	for i, model := range []string{"meta-llama/llama-4-scout-17b-16e-instruct", "gpt-4o"} {
+		want := fmt.Sprintf("you said \"What is it?\" and showed image/png of 16 bytes with SHA-256 %x.", sha256.Sum256([]byte(pixel)))
+		if i >= len(got.Seen) || got.Seen[i].Model != model || !strings.HasSuffix(got.Seen[i].Content, want) {
+			t.Errorf("shown to %s: %+v, want %s", model, got.Seen, want)
+		}
+	}
 	for what, want := range map[string]struct {
 		failure chatFailure
 		name    string
@@ -68,6 +79,7 @@ func TestOpenAIsClientWorks(t *testing.T) {
 		"a bad key":      {got.BadKey, "AuthenticationError", 401},
 		"a bad model":    {got.BadModel, "NotFoundError", 404},
 		"a bad question": {got.BadMessages, "BadRequestError", 400},
+		"a bad image":    {got.BadImage, "BadRequestError", 400},
 	} {
 		if f := want.failure; f.Name != want.name || f.Status != want.status || f.Code == "" || f.Type != "invalid_request_error" {
 			t.Errorf("%s: %+v, want %s", what, f, want.name)

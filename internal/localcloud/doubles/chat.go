@@ -77,7 +77,12 @@ func (c chat) answer(w http.ResponseWriter, r *http.Request, empty bool) {
 		c.refuse(w, http.StatusNotFound)
 		return
 	}
-	c.complete(w, req, completionOf(req, body, empty))
+	images, err := aidouble.Images(req.Messages)
+	if err != nil || len(images) > 0 && !aidouble.Sees(req.Model) {
+		c.refuse(w, http.StatusBadRequest)
+		return
+	}
+	c.complete(w, req, completionOf(req, images, body, empty))
 }
 
 type chatUsage struct {
@@ -93,9 +98,9 @@ type completion struct {
 	usage             chatUsage
 }
 
-func completionOf(req chatRequest, body []byte, empty bool) completion {
+func completionOf(req chatRequest, images []aidouble.Image, body []byte, empty bool) completion {
 	limit := max(req.MaxTokens, req.MaxCompletion)
-	words, whole := aidouble.Answer(req.Model, req.Messages, limit)
+	words, whole := aidouble.Answer(req.Model, req.Messages, images, limit)
 	sum := sha256.Sum256(body)
 	done := completion{id: "chatcmpl-" + hex.EncodeToString(sum[:12]), model: req.Model, finish: "stop", words: words}
 	if !whole {
@@ -104,9 +109,7 @@ func completionOf(req chatRequest, body []byte, empty bool) completion {
 	if empty {
 		done.words = nil
 	}
-	for _, m := range req.Messages {
-		done.usage.Prompt += len(strings.Fields(m.Text()))
-	}
+	done.usage.Prompt = aidouble.PromptTokens(req.Messages, images)
 	done.usage.Completion = len(done.words)
 	done.usage.Total = done.usage.Prompt + done.usage.Completion
 	return done

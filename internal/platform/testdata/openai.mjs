@@ -44,6 +44,14 @@ async function left() {
   return stream.controller.signal.aborted;
 }
 
+const pixel = `data:image/png;base64,${Buffer.from("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "latin1").toString("base64")}`;
+const shown = (url) => [{ role: "user", content: [{ type: "text", text: "What is it?" }, { type: "image_url", image_url: { url } }] }];
+
+async function seen(model) {
+  const { data, response } = await ours.chat.completions.create({ model, messages: shown(pixel) }).withResponse();
+  return { model: response.headers.get("x-model"), content: data.choices[0].message.content };
+}
+
 const { data, response } = await ours.chat.completions.create({ model: "human", messages }).withResponse();
 const helper = await ours.chat.completions.stream({ model: "human", messages }).finalChatCompletion();
 console.log(
@@ -53,6 +61,8 @@ console.log(
     streamed: await streamed(),
     helper: helper.choices[0].message.content,
     left: await left(),
+    seen: [await seen("human"), await seen("gpt-4o")],
+    badImage: await failure(() => ours.chat.completions.create({ model: "human", messages: shown("http://127.0.0.1/cat.png") })),
     badKey: await failure(() => client("no-such-key").chat.completions.create({ model: "human", messages })),
     badModel: await failure(() => ours.chat.completions.create({ model: "no-such-model", messages })),
     badMessages: await failure(() => ours.chat.completions.create({ model: "human", messages: "hi" })),

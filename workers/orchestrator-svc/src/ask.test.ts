@@ -130,7 +130,7 @@ describe("POST /api/si/ask", () => {
     ["an attachment of nothing", { attachments: [null] }, 400, "invalid_attachments"],
     ["an attachment from elsewhere", { attachments: [{ storage: "s3", key: "uploads/x" }] }, 400, "invalid_attachments"],
     ["an attachment of another role", { attachments: [{ storage: "r2", key: "uploads/x", role: "x" }] }, 400, "invalid_attachments"],
-    ["an image", { attachments: [{ storage: "r2", key: "uploads/x", role: "image" }] }, 415, "attachment_unreadable"],
+    ["an image that is nobody's", { attachments: [{ storage: "r2", key: "uploads/x", role: "image" }] }, 403, "attachment_forbidden"],
     ["a file that is nobody's", { attachments: [{ storage: "r2", key: "uploads/x" }] }, 403, "attachment_forbidden"],
     ["a path out of the uploads", { attachments: [{ storage: "r2", key: "../index/a" }] }, 403, "attachment_forbidden"],
   ])("refuses %s", async (_, body, status, error) => {
@@ -168,7 +168,7 @@ describe("POST /api/si/ask", () => {
       "attachment_forbidden",
     ],
     ["an own file that is not there", async () => (await upload(user.id, "x")).replace("notes", "other"), 404, "attachment_not_found"],
-    ["a file that is no text", async () => upload(user.id, "GIF89a", "image/gif"), 415, "attachment_unreadable"],
+    ["a file that is no text", async () => upload(user.id, "%PDF-1.7", "application/pdf"), 415, "attachment_unreadable"],
     ["bytes that are no text", async () => upload(user.id, "\u0000\u0001", "application/octet-stream"), 415, "attachment_unreadable"],
     ["more than the tier reads", async () => upload(user.id, "x".repeat(32_000)), 413, "input_too_long"],
     ["far more than the tier reads", async () => upload(user.id, "x".repeat(129_000)), 413, "input_too_long"],

@@ -23,7 +23,7 @@ export async function complete(call: Call<Env>): Promise<Response> {
 /** OpenAI's chat completions. */
 export async function chatCompletions(call: Call<Env>): Promise<Response> {
   const body = await call.json();
-  const asked = readChat(body, call.request.headers.get("x-intelligence-tier"), call.caller);
+  const asked = await readChat(body, call.request.headers.get("x-intelligence-tier"), call.caller);
   if (body.stream !== undefined && body.stream !== null && typeof body.stream !== "boolean") {
     throw new Problem(400, "invalid_stream", "stream is true or false.");
   }

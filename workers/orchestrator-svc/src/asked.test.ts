@@ -12,9 +12,9 @@ describe("how much a model may write", () => {
     ["more than the tier has", most * 1_000, most],
     ["less", 5, 5],
     ["nothing", undefined, most],
-  ])("defect 7: caps what a caller asks for: %s", (_, asked, granted) => {
+  ])("defect 7: caps what a caller asks for: %s", async (_, asked, granted) => {
     const body = { model: "human", messages, ...(asked === undefined ? {} : { max_tokens: asked }) };
-    expect(readChat(body, null, caller).question.maxTokens).toBe(granted);
+    expect((await readChat(body, null, caller)).question.maxTokens).toBe(granted);
     expect(
       readSi({ skill: "explain", input: "hello", ...(asked === undefined ? {} : { max_tokens: asked }) }, "human", caller).question
         .maxTokens,

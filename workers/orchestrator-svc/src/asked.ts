@@ -2,8 +2,9 @@ import { type JsonObject, optionalText, requiredText } from "../../shared/src/bo
 import type { Caller } from "../../shared/src/caller";
 import { SKILLS } from "../../shared/src/contract.gen";
 import { Problem } from "../../shared/src/problem";
-import { preferring, type Tier, tierOf, tierOfModel } from "./tier";
-import type { Message, Question } from "./wire";
+import { type Image, imageOfPart, refuseMany, refuseTooMuch } from "./image";
+import { facing, type Offer, preferring, type Tier, tierOf, tierOfModel } from "./tier";
+import { imagesOf, type Message, type Question } from "./wire";
 
 /** A request that has been read: what to ask, and whom. */
 export interface Asked {
@@ -15,8 +16,13 @@ export interface Asked {
 const maxSystemChars = 8_000;
 const skills: Readonly<Record<string, string>> = SKILLS;
 
+/** A request whose attachments have not been read: whom it is put to depends on them. */
+export interface Read extends Asked {
+  readonly tier: Offer;
+}
+
 /** Reads the body of /api/si/ask. */
-export function readSi(body: JsonObject, header: string | null, caller: Caller): Asked {
+export function readSi(body: JsonObject, header: string | null, caller: Caller): Read {
   const tier = preferring(tierOf(header, caller), body);
   const skill = requiredText(body, "skill", 64);
   if (!Object.hasOwn(skills, skill)) {
@@ -41,11 +47,11 @@ export function readCompletion(body: JsonObject, header: string | null, caller: 
   const tier = preferring(tierOf(header, caller), body);
   const prompt = requiredText(body, "prompt", tier.maxInputChars);
   const system = optionalText(body, "system", maxSystemChars) ?? (skills.general as string);
-  return asked([message("system", system), message("user", prompt)], tier, "general", body);
+  return asked([message("system", system), message("user", prompt)], facing(tier, false), "general", body);
 }
 
 /** Reads the body of /v1/chat/completions. What would change the answer and is not there is refused; what would not is passed over. */
-export function readChat(body: JsonObject, header: string | null, caller: Caller): Asked {
+export async function readChat(body: JsonObject, header: string | null, caller: Caller): Promise<Asked> {
   const tier = tierOfModel(requiredText(body, "model", 128), header, caller);
   for (const [name, plain] of [
     ["n", 1],
@@ -67,7 +73,11 @@ export function readChat(body: JsonObject, header: string | null, caller: Caller
       `messages is a list of 1 to ${maxMessages} messages.`,
     );
   }
-  return asked(body.messages.map(chatMessage), tier, "general", body);
+  refuseMany(countImages(body.messages), tier.images); // before the first is taken apart: there may be thousands
+  const messages = await Promise.all(body.messages.map((given, at) => chatMessage(given, at, tier)));
+  const images = imagesOf(messages);
+  refuseTooMuch(images, tier.images);
+  return asked(messages, facing(tier, images.length > 0), "general", body);
 }
 
 const maxMessages = 500;
@@ -82,30 +92,37 @@ function isTextFormat(value: unknown): boolean {
 
 const roles: Readonly<Record<string, Message["role"]>> = { system: "system", developer: "system", user: "user", assistant: "assistant" };
 
-function chatMessage(given: unknown, at: number): Message {
-  const { role, content } = (given ?? {}) as { role?: unknown; content?: unknown };
-  const known = typeof role === "string" && Object.hasOwn(roles, role) ? roles[role] : undefined;
-  const text = Array.isArray(content) ? partsOf(content) : content;
-  if (known === undefined || typeof text !== "string") {
-    throw new Problem(400, "invalid_messages", `messages[${at}] has no role or content that is offered.`);
-  }
-  return { role: known, content: text };
+function countImages(messages: readonly unknown[]): number {
+  const parts = messages.flatMap((given) => (given as { content?: unknown } | null)?.content ?? []);
+  return parts.filter((part) => (part as { type?: unknown } | null)?.type === "image_url").length;
 }
 
-function partsOf(parts: readonly unknown[]): string | undefined {
-  const texts = parts.map((part) => part as { type?: unknown; text?: unknown } | null);
-  const unread = texts.find((part) => typeof part?.type === "string" && Object.hasOwn(unreadable, part.type))?.type;
-  if (unread !== undefined) {
-    throw new Problem(415, "attachment_unreadable", unreadable[unread as string]);
+async function chatMessage(given: unknown, at: number, tier: Offer): Promise<Message> {
+  const { role, content } = (given ?? {}) as { role?: unknown; content?: unknown };
+  const known = typeof role === "string" && Object.hasOwn(roles, role) ? roles[role] : undefined;
+  const parts = Array.isArray(content) ? await Promise.all(content.map((part) => partOf(part, tier))) : [content];
+  const texts = parts.filter((part) => typeof part === "string");
+  const images = texts.length < parts.length;
+  if (known === undefined || parts.includes(undefined) || (images && (known !== "user" || !Array.isArray(content)))) {
+    throw new Problem(400, "invalid_messages", `messages[${at}] has no role or content that is offered.`);
   }
-  return texts.every((part) => part?.type === "text" && typeof part.text === "string")
-    ? texts.map((part) => part?.text).join("\n")
-    : undefined;
+  return { role: known, content: texts.join("\n"), ...(images ? { parts: parts as (string | Image)[] } : {}) };
+}
+
+/** One part of a message; undefined where it is none. */
+async function partOf(given: unknown, tier: Offer): Promise<string | Image | undefined> {
+  const { type, text } = (given ?? {}) as { type?: unknown; text?: unknown };
+  if (type === "image_url") {
+    return imageOfPart(given, tier.images);
+  }
+  if (typeof type === "string" && Object.hasOwn(unreadable, type)) {
+    throw new Problem(415, "attachment_unreadable", unreadable[type]);
+  }
+  return type === "text" && typeof text === "string" ? text : undefined;
 }
 
 /** Parts that OpenAI's format has and no model of ours is given. */
 const unreadable: Readonly<Record<string, string>> = {
-  image_url: "No model of this platform is shown images yet.",
   input_audio: "No model of this platform hears yet.",
   file: "A file is stored first, and then named among the attachments of /api/si/ask.",
 };
@@ -114,10 +131,12 @@ function message(role: Message["role"], content: string): Message {
   return { role, content };
 }
 
-/** The same with other messages, if the tier reads as much. */
-export function lengthened(before: Asked, messages: readonly Message[]): Asked {
+/** The same with other messages, if the tier reads and is shown as much. */
+export function lengthened(before: Read, messages: readonly Message[]): Asked {
   checkLength(messages, before.tier);
-  return { ...before, question: { ...before.question, messages } };
+  const images = imagesOf(messages);
+  refuseTooMuch(images, before.tier.images);
+  return { ...before, tier: facing(before.tier, images.length > 0), question: { ...before.question, messages } };
 }
 
 function checkLength(messages: readonly Message[], { maxInputChars }: Tier): void {
@@ -127,9 +146,9 @@ function checkLength(messages: readonly Message[], { maxInputChars }: Tier): voi
   }
 }
 
-function asked(messages: Message[], tier: Tier, skill: string, body: JsonObject): Asked {
+function asked<T extends Tier>(messages: Message[], tier: T, skill: string, body: JsonObject): Asked & { readonly tier: T } {
   checkLength(messages, tier);
-  if (!messages.some(({ role, content }) => role === "user" && content.trim() !== "")) {
+  if (!messages.some(({ role, content, parts }) => role === "user" && (parts !== undefined || content.trim() !== ""))) {
     throw new Problem(400, "missing_input", "Nothing is asked.");
   }
   const limit = count(body, "max_tokens") ?? count(body, "max_completion_tokens") ?? tier.maxTokens;

@@ -3,14 +3,16 @@ import { CALLER_HEADER, REQUEST_ID_HEADER } from "../../shared/src/caller";
 import { within } from "../../shared/src/deadline";
 import { Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
-import { type Asked, lengthened } from "./asked";
+import { type Asked, lengthened, type Read } from "./asked";
 import type { Env } from "./env.gen";
+import { Image, imageOf, isImageType, refuseLarge, refuseMany } from "./image";
+import type { Offer } from "./tier";
 import type { Message } from "./wire";
 
 /** One file that goes with a question. */
 interface Attachment {
   readonly key: string;
-  readonly role: "context" | "input";
+  readonly role: "context" | "input" | "image";
 }
 
 const maxAttachments = 8;
@@ -20,21 +22,32 @@ const readTimeoutMs = 10_000;
 /** What a model of words can read. */
 const readable = /^(text\/|application\/(json|xml|yaml|x-yaml|javascript|sql)\b)/;
 
-/** The question with its attachments: context comes before it, input is a part of it. */
-export async function attached(call: Call<Env>, asked: Asked, body: JsonObject): Promise<Asked> {
+/** The question with its attachments: context comes before it, input and images are a part of it. */
+export async function attached(call: Call<Env>, asked: Read, body: JsonObject): Promise<Asked> {
   const attachments = attachmentsIn(body);
   if (attachments.length === 0) {
-    return asked;
+    return lengthened(asked, asked.question.messages);
   }
-  const most = asked.tier.maxInputChars * 4; // no text has longer letters in UTF-8
-  const texts = await Promise.all(attachments.map((attachment) => read(call, attachment, most)));
-  const spelt = (role: Attachment["role"]) =>
-    attachments.flatMap((attachment, i) => (attachment.role === role ? [`<file name="${nameOf(attachment)}">\n${texts[i]}\n</file>`] : []));
+  refuseMany(attachments.filter(({ role }) => role === "image").length, asked.tier.images);
+  const files = await Promise.all(attachments.map((attachment) => read(call, attachment, asked.tier)));
   const messages = [...asked.question.messages];
   const last = messages.pop() as Message;
-  const context = spelt("context").map((content): Message => ({ role: "user", content }));
-  const content = [last.content, ...spelt("input")].join("\n\n");
-  return lengthened(asked, [...messages, ...context, { ...last, content }]);
+  const spelt = files.map((file, i) => partsOf(attachments[i] as Attachment, file));
+  const ofContext = (_: unknown, i: number) => attachments[i]?.role === "context";
+  const context = spelt.filter(ofContext).map(userMessage);
+  const own = spelt.filter((parts, i) => !ofContext(parts, i)).flat();
+  return lengthened(asked, [...messages, ...context, userMessage([last.content, ...own])]);
+}
+
+/** What a model is given of a file: its text, or the image after its name. */
+function partsOf(attachment: Attachment, file: string | Image): readonly (string | Image)[] {
+  const name = `<file name="${nameOf(attachment)}"`;
+  return file instanceof Image ? [`${name} />`, file] : [`${name}>\n${file}\n</file>`];
+}
+
+function userMessage(parts: readonly (string | Image)[]): Message {
+  const content = parts.filter((part) => typeof part === "string").join("\n\n");
+  return { role: "user", content, ...(parts.some((part) => part instanceof Image) ? { parts } : {}) };
 }
 
 function attachmentsIn({ attachments }: JsonObject): readonly Attachment[] {
@@ -52,45 +65,63 @@ function attachmentOf(given: unknown, at: number): Attachment {
   if (storage !== "r2" || typeof key !== "string" || key === "" || key.length > maxKeyChars || !key.isWellFormed()) {
     throw new Problem(400, "invalid_attachments", `attachments[${at}] does not name a file: {storage: "r2", key, role}.`);
   }
-  if (role === "image") {
-    throw new Problem(415, "attachment_unreadable", `attachments[${at}] is an image, and no model of this platform is shown images yet.`);
-  }
   if (role === "audio") {
     throw new Problem(415, "attachment_unreadable", `attachments[${at}] is audio, and no model of this platform hears yet.`);
   }
-  if (role !== "context" && role !== "input") {
-    throw new Problem(400, "invalid_attachments", `attachments[${at}].role is context or input.`);
+  if (role !== "context" && role !== "input" && role !== "image") {
+    throw new Problem(400, "invalid_attachments", `attachments[${at}].role is context, input or image.`);
   }
   return { key, role };
 }
 
 /** Files-svc knows whose a file is: of another's it says 403, whether it is there or not. */
-async function read({ env, request, requestId }: Call<Env>, { key }: Attachment, most: number): Promise<string> {
+async function read({ env, request, requestId }: Call<Env>, { key, role }: Attachment, tier: Offer): Promise<string | Image> {
   const headers = { [CALLER_HEADER]: request.headers.get(CALLER_HEADER) ?? "", [REQUEST_ID_HEADER]: requestId };
   const late = () => new Problem(504, "attachment_timeout", undefined, { headers: { "retry-after": "5" } });
   const response = await within(readTimeoutMs, env.FILES.fetch(`https://service/api/files/${encodeURIComponent(key)}`, { headers }), late);
   const type = response.headers.get("content-type") ?? "";
   const size = Number(response.headers.get("content-length"));
-  if (response.status !== 200 || !readable.test(type) || size > most) {
+  const isImage = role === "image" || isImageType(type);
+  try {
+    refuse(response.status, type, size, isImage, tier);
+  } catch (error) {
     await response.body?.cancel();
-    throw refusal(response.status, type, size, most);
+    throw error;
   }
-  return textOf(await within(readTimeoutMs, response.arrayBuffer(), late));
+  const bytes = await within(readTimeoutMs, response.arrayBuffer(), late);
+  return isImage ? imageOf(new Uint8Array(bytes), tier.images) : textOf(bytes);
 }
 
-function refusal(status: number, type: string, size: number, most: number): Problem {
+/** Refuses a file by what is known of it before it is read. */
+function refuse(status: number, type: string, size: number, isImage: boolean, { images, maxInputChars }: Offer): void {
+  const problem = unreachable(status);
+  if (problem !== undefined) {
+    throw problem;
+  }
+  if (isImage) {
+    refuseMany(1, images);
+    refuseLarge(size, images);
+    return;
+  }
+  if (size > maxInputChars * longestLetter) {
+    throw new Problem(413, "input_too_long", `An attachment of ${size} bytes is more than this tier reads.`);
+  }
+  if (!readable.test(type)) {
+    throw new Problem(415, "attachment_unreadable", `A model of words does not read ${type}.`);
+  }
+}
+
+/** No text has longer ones in UTF-8. */
+const longestLetter = 4;
+
+function unreachable(status: number): Problem | undefined {
   if (status === 403) {
     return new Problem(403, "attachment_forbidden", "This is no file of the caller's.");
   }
   if (status === 404) {
     return new Problem(404, "attachment_not_found", "There is no such file.");
   }
-  if (status !== 200) {
-    return new Problem(503, "attachments_unavailable", undefined, { headers: { "retry-after": "5" } });
-  }
-  return size > most
-    ? new Problem(413, "input_too_long", `An attachment of ${size} bytes is more than this tier reads.`)
-    : new Problem(415, "attachment_unreadable", `A model of words does not read ${type}.`);
+  return status === 200 ? undefined : new Problem(503, "attachments_unavailable", undefined, { headers: { "retry-after": "5" } });
 }
 
 function textOf(bytes: ArrayBuffer): string {

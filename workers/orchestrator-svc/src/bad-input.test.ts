@@ -37,6 +37,10 @@ const complete = "/api/v1/llm/complete";
 const chat = "/v1/chat/completions";
 const question = (more: object = {}) => ({ skill: "general", input: "hi", ...more });
 const messages = (content: unknown) => ({ model: "human", messages: [{ role: "user", content }] });
+const picture = (url: string, detail?: string) => ({ type: "image_url", image_url: { url, ...(detail === undefined ? {} : { detail }) } });
+const dataUrl = (bytes: string) => `data:image/png;base64,${btoa(bytes)}`;
+const gif = (bytes: number) => `GIF89a${"x".repeat(bytes - 6)}`;
+const pixel = dataUrl(gif(43));
 const tenMegabytes = "x".repeat(10 * 1024 * 1024);
 const html = { groq: "html", openai: "html", cfai: "malformed" };
 
@@ -65,11 +69,11 @@ describe("bad input is refused with a clear code and the right status, and nothi
     ["no JSON", ask, "{", 400, "invalid_json"],
     ["a list for a body", ask, "[]", 400, "invalid_json"],
     [
-      "image among attachments",
+      "images among attachments, more than the tier is shown",
       ask,
-      question({ attachments: [{ storage: "r2", key: "uploads/x", role: "image" }] }),
-      415,
-      "attachment_unreadable",
+      question({ attachments: Array(3).fill({ storage: "r2", key: "uploads/x", role: "image" }) }),
+      400,
+      "too_many_images",
     ],
     [
       "audio among attachments",
@@ -78,12 +82,43 @@ describe("bad input is refused with a clear code and the right status, and nothi
       415,
       "attachment_unreadable",
     ],
+    ["image to be fetched", chat, messages([picture("https://x.test/a.png")]), 400, "image_url_not_fetched"],
+    ["image to be fetched from inside", chat, messages([picture("file:///etc/passwd")]), 400, "image_url_not_fetched"],
+    ["image without a URL", chat, messages([{ type: "image_url" }]), 400, "invalid_image_url"],
+    ["image in a detail of some kind", chat, messages([picture(pixel, "fine")]), 400, "invalid_image_url"],
+    ["image that is not in base64", chat, messages([picture("data:image/png,%89PNG")]), 400, "invalid_image_url"],
+    ["image in broken base64", chat, messages([picture("data:image/png;base64,iVBO*")]), 400, "invalid_image_url"],
+    ["text that says it is an image", chat, messages([picture(dataUrl("hello, world"))]), 415, "image_unreadable"],
+    ["drawing that is text", chat, messages([picture(dataUrl("<svg xmlns='http://www.w3.org/2000/svg'/>"))]), 415, "image_unreadable"],
+    ["image over the tier's largest", chat, messages([picture(dataUrl(gif(1_048_577)))]), 413, "image_too_large"],
+    ["images over all of the tier's", chat, messages([800_000, 800_000].map((n) => picture(dataUrl(gif(n))))), 413, "images_too_large"],
+    ["images, more than the tier is shown", chat, messages([pixel, pixel, pixel].map((url) => picture(url))), 400, "too_many_images"],
     [
-      "image in a message",
+      "image of the system's",
       chat,
-      messages([{ type: "image_url", image_url: { url: "https://x.test/a.png" } }]),
-      415,
-      "attachment_unreadable",
+      {
+        model: "human",
+        messages: [
+          { role: "system", content: [picture(pixel)] },
+          { role: "user", content: "hi" },
+        ],
+      },
+      400,
+      "invalid_messages",
+    ],
+    [
+      "image to a model that does not see",
+      chat,
+      { ...messages([picture(pixel)]), model: "llama-3.1-8b-instant" },
+      400,
+      "model_does_not_see",
+    ],
+    [
+      "words to a model that sees alone",
+      chat,
+      { ...messages("hi"), model: "@cf/meta/llama-4-scout-17b-16e-instruct" },
+      400,
+      "model_only_sees",
     ],
     [
       "audio in a message",

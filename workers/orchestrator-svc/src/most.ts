@@ -1,16 +1,16 @@
 import { priceOf } from "../../shared/src/money/micro";
-import type { Question } from "./wire";
+import { type Question, tokensOfImages } from "./wire";
 
 /** What a message costs beside its text: its role and the marks around it. */
 const marks = 16;
 
 /**
- * The most that a question may cost, in micro-credits: a token is a byte at least, and the answer is as long as it may be. A model that
- * goes on where another broke off reads what that one wrote, but that is not charged again.
+ * The most that a question may cost, in micro-credits: a token is a byte at least, an image as many tokens as the contract says, and the
+ * answer is as long as it may be. A model that goes on where another broke off reads what that one wrote, but that is not charged again.
  */
-export function mostOf({ messages, maxTokens }: Question): number {
-  const bytes = messages.reduce((sum, { content }) => sum + bytesOf(content) + marks, 0);
-  return priceOf(bytes + maxTokens);
+export function mostOf(question: Question): number {
+  const bytes = question.messages.reduce((sum, { content }) => sum + bytesOf(content) + marks, 0);
+  return priceOf(bytes + tokensOfImages(question) + question.maxTokens);
 }
 
 /** The question with as long an answer as so many micro-credits pay for; undefined where that is no shorter one, or too short to be of use. */

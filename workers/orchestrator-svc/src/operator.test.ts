@@ -61,7 +61,11 @@ describe("an operator", () => {
 
   it("trips a provider: it gets no request until it is reset, and who did it is kept", async () => {
     const tripped = await tell({ action: "trip", provider: "groq", seconds: 60 });
-    expect(tripped.shown.done).toEqual(["groq:llama-3.3-70b-versatile", "groq:llama-3.1-8b-instant"]);
+    expect(tripped.shown.done).toEqual([
+      "groq:llama-3.3-70b-versatile",
+      "groq:meta-llama/llama-4-scout-17b-16e-instruct",
+      "groq:llama-3.1-8b-instant",
+    ]);
     expect(stateOf(tripped.shown)).toMatchObject({ state: "tripped", hold: word });
     expect(await answeredBy()).toBe("cfai");
     const reset = await tell({ action: "reset", provider: "groq" });

@@ -12,12 +12,14 @@ import { breakers } from "./known";
 import { nameOf, type Word } from "./overrides";
 import { providersOf } from "./provider";
 
-const tiers: Readonly<Record<string, { readonly models: readonly Target[] }>> = MODELS.tiers;
+const tiers: Readonly<Record<string, { readonly models: readonly Target[]; readonly sees: readonly Target[] }>> = MODELS.tiers;
 const tierNames = Object.keys(tiers);
 
 /** Every model of the contract, once. */
 const models: readonly Target[] = [
-  ...new Map(Object.values(tiers).flatMap((tier) => tier.models.map((m): [string, Target] => [nameOf(m), m]))).values(),
+  ...new Map(
+    Object.values(tiers).flatMap(({ models, sees }) => [...models, ...sees].map((m): [string, Target] => [nameOf(m), m])),
+  ).values(),
 ];
 
 /** How long what operators did is kept. */

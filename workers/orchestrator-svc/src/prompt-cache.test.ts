@@ -226,7 +226,7 @@ describe("how old an answer may be", () => {
     ["no age that can be read", "max-age=soon", summary, 0],
     ["no-cache", "no-cache", chat, 0],
     ["no-store, whatever else is said", "max-age=60, no-store", summary, undefined],
-  ])("%s: %j", (_, header, asked, want) => {
-    expect(maxAgeOf(header, asked)).toBe(want);
+  ])("%s: %j", async (_, header, asked, want) => {
+    expect(maxAgeOf(header, await asked)).toBe(want);
   });
 });

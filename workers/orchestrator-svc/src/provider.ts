@@ -1,7 +1,8 @@
-import { PROVIDERS } from "../../shared/src/contract.gen";
+import { MODELS, PROVIDERS } from "../../shared/src/contract.gen";
 import type { Env } from "./env.gen";
 import { Failure, failureOfAi, failureOfStatus } from "./failure";
-import { type Piece, parseWhole, type Question } from "./wire";
+import type { Detail } from "./image";
+import { type Piece, parseWhole, type Question, spell } from "./wire";
 
 export type ProviderName = keyof typeof PROVIDERS;
 
@@ -40,10 +41,16 @@ function providerOf(name: ProviderName, env: Partial<Env>): Provider | undefined
   return base && key ? chat(base, key) : undefined;
 }
 
+const details: Readonly<Record<string, string>> = MODELS.details;
+
+function messagesFor(model: string, { messages }: Question): object[] {
+  return messages.map((message) => spell(message, details[model] as Detail | undefined));
+}
+
 /** OpenAI's chat completions. */
 function chat(base: string, key: string): Provider {
   async function post(model: string, question: Question, stream: boolean, signal: AbortSignal): Promise<Response> {
-    const { messages, maxTokens: max_tokens, temperature } = question;
+    const { maxTokens: max_tokens, temperature } = question;
     const response = await fetch(`${base}/chat/completions`, {
       method: "POST",
       headers: {
@@ -53,7 +60,7 @@ function chat(base: string, key: string): Provider {
       },
       body: JSON.stringify({
         model,
-        messages,
+        messages: messagesFor(model, question),
         max_tokens,
         temperature,
         ...(stream ? { stream, stream_options: { include_usage: true } } : {}),
@@ -85,7 +92,8 @@ function chat(base: string, key: string): Provider {
 
 function workersAi(ai: Ai): Provider {
   async function run(model: string, question: Question, stream: boolean, signal: AbortSignal): Promise<unknown> {
-    const { messages, maxTokens: max_tokens, temperature } = question;
+    const { maxTokens: max_tokens, temperature } = question;
+    const messages = messagesFor(model, question);
     try {
       return await ai.run(
         model as keyof AiModels,

@@ -5,7 +5,7 @@ import { Failure, type FailureKind, failureOf } from "./failure";
 import { type Hedge, hedged, type Lane } from "./hedge";
 import type { Provider } from "./provider";
 import { Stitcher } from "./stitch";
-import { estimateTokens, type Message, type Piece, type Question, type Usage } from "./wire";
+import { estimateTokens, type Message, type Piece, type Question, tokensOfImages, type Usage } from "./wire";
 
 /** One attempt as it is told and recorded; "left" is one whose caller went away, "outrun" one that another was faster than. */
 export interface Attempt extends Target {
@@ -368,5 +368,6 @@ function continued(question: Question, text: string): Question {
 
 /** What a question and its answer come to where no provider counted, or not all of it. */
 export function estimate(question: Question, text: string): Usage {
-  return { tokensIn: estimateTokens(...question.messages.map((m) => m.content)), tokensOut: estimateTokens(text) };
+  const tokensIn = estimateTokens(...question.messages.map((m) => m.content)) + tokensOfImages(question);
+  return { tokensIn, tokensOut: estimateTokens(text) };
 }

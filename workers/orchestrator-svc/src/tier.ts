@@ -4,6 +4,21 @@ import { MODELS, PROVIDERS } from "../../shared/src/contract.gen";
 import { Problem } from "../../shared/src/problem";
 import type { Target } from "./breakers";
 
+/** How many images a tier is shown in one question, and how large. */
+export interface ImageBounds {
+  readonly max: number;
+  readonly eachBytes: number;
+  readonly allBytes: number;
+  /** The most that one comes to, at any model of the tier that sees. */
+  readonly tokens: number;
+}
+
+/** A tier before it is known whether a question has images: with them it is put to other models. */
+export interface Offer extends Tier {
+  readonly sees: readonly Target[];
+  readonly images: ImageBounds;
+}
+
 /** What a caller's tier comes to: models in order, and how much they may read and write. */
 export interface Tier {
   readonly name: string;
@@ -21,11 +36,11 @@ export interface Tier {
   readonly hedgeMs?: number;
 }
 
-const tiers: Readonly<Record<string, Omit<Tier, "name">>> = MODELS.tiers;
+const tiers: Readonly<Record<string, Omit<Offer, "name">>> = MODELS.tiers;
 const aliases: Readonly<Record<string, string>> = MODELS.aliases;
 
 /** The tier of a name, an alias, or nothing. */
-export function tierOf(name: string | null, caller: Caller): Tier {
+export function tierOf(name: string | null, caller: Caller): Offer {
   const spelt = name === null || name.trim() === "" ? MODELS.defaultTier : name.trim().toLowerCase();
   const tier = known(Object.hasOwn(aliases, spelt) ? (aliases[spelt] as string) : spelt);
   if (tier === undefined) {
@@ -34,8 +49,11 @@ export function tierOf(name: string | null, caller: Caller): Tier {
   return allowed(tier, caller);
 }
 
-/** The tier that a model of OpenAI's format stands for: a tier's name, auto, or a model that some tier has, which is then tried first. */
-export function tierOfModel(model: string, header: string | null, caller: Caller): Tier {
+/**
+ * The tier that a model of OpenAI's format stands for: a tier's name, auto, or a model that some tier has, for words or else for images,
+ * which is then tried first.
+ */
+export function tierOfModel(model: string, header: string | null, caller: Caller): Offer {
   const spelt = model.toLowerCase();
   if (spelt === "auto") {
     return tierOf(header, caller);
@@ -43,44 +61,69 @@ export function tierOfModel(model: string, header: string | null, caller: Caller
   if (known(spelt) !== undefined || Object.hasOwn(aliases, spelt)) {
     return tierOf(spelt, caller);
   }
-  for (const [name, tier] of Object.entries(tiers)) {
-    const first = tier.models.find((target) => target.model === model);
-    if (first !== undefined) {
-      return allowed({ ...tier, name, pinned: [first], models: [first, ...tier.models.filter((target) => target !== first)] }, caller);
-    }
+  const meant = (target: Target) => target.model === model;
+  const all = Object.entries(tiers);
+  const found = all.find(([, { models }]) => models.some(meant)) ?? all.find(([, { sees }]) => sees.some(meant));
+  if (found !== undefined) {
+    const [name, tier] = found;
+    return allowed(pinning({ ...tier, name }, meant), caller);
   }
   throw new Problem(404, "model_not_found", "model is a tier, auto, or a model that a tier has.");
 }
 
 /** The tier with what the body prefers, a provider, a model or both, tried first; the others stay behind it, for when it does not answer. */
-export function preferring(tier: Tier, body: JsonObject): Tier {
+export function preferring(tier: Offer, body: JsonObject): Offer {
   const provider = optionalText(body, "provider", maxNameChars);
   const model = optionalText(body, "model", maxNameChars);
   if (provider !== undefined && !Object.hasOwn(PROVIDERS, provider)) {
     throw new Problem(400, "unknown_provider", `The providers are ${Object.keys(PROVIDERS).join(", ")}.`);
   }
   const meant = (target: Target) => (provider ?? target.provider) === target.provider && (model ?? target.model) === target.model;
-  const first = tier.models.filter(meant);
-  if (first.length === 0) {
-    throw notInTier(tier, model !== undefined && !Object.values(tiers).some(({ models }) => models.some(meant)));
+  if (![...tier.models, ...tier.sees].some(meant)) {
+    throw notInTier(tier, model !== undefined && !Object.values(tiers).some(({ models, sees }) => [...models, ...sees].some(meant)));
   }
-  const pinned = provider === undefined && model === undefined ? [] : first;
-  return { ...tier, pinned, models: [...first, ...tier.models.filter((target) => !meant(target))] };
+  return provider === undefined && model === undefined ? { ...tier, pinned: [] } : pinning(tier, meant);
+}
+
+function pinning(tier: Offer, meant: (target: Target) => boolean): Offer {
+  const firstOf = (targets: readonly Target[]) => [...targets.filter(meant), ...targets.filter((target) => !meant(target))];
+  const [models, sees] = [firstOf(tier.models), firstOf(tier.sees)];
+  return { ...tier, models, sees, pinned: [...models, ...sees].filter(meant) };
+}
+
+/**
+ * The tier for a question with images or without. Who asks for one model is told when it is none for this: another would answer, and the
+ * caller would not know why. An image is not sent to two models at once.
+ */
+export function facing({ sees, images: _, ...tier }: Offer, withImages: boolean): Tier {
+  const models = withImages ? sees : tier.models;
+  const asked = tier.pinned ?? [];
+  const pinned = models.filter((target) => asked.includes(target));
+  if (asked.length > 0 && pinned.length === 0) {
+    const detail = `This tier has ${spelt(models)}.`;
+    throw withImages ? new Problem(400, "model_does_not_see", detail) : new Problem(400, "model_only_sees", detail);
+  }
+  const { hedgeMs, ...rest } = tier;
+  return { ...rest, models, pinned, ...(withImages || hedgeMs === undefined ? {} : { hedgeMs }) };
 }
 
 const maxNameChars = 128;
 
+function spelt(targets: readonly Target[]): string {
+  return targets.map(({ provider, model }) => `${model} of ${provider}`).join(", ");
+}
+
 function notInTier({ models }: Tier, nowhere: boolean): Problem {
-  const offered = `This tier has ${models.map(({ provider, model }) => `${model} of ${provider}`).join(", ")}.`;
+  const offered = `This tier has ${spelt(models)}.`;
   return nowhere ? new Problem(400, "unknown_model", offered) : new Problem(403, "model_not_allowed", offered);
 }
 
-function known(name: string): Tier | undefined {
+function known(name: string): Offer | undefined {
   const tier = Object.hasOwn(tiers, name) ? tiers[name] : undefined;
   return tier === undefined ? undefined : { ...tier, name };
 }
 
-function allowed(tier: Tier, caller: Caller): Tier {
+function allowed(tier: Offer, caller: Caller): Offer {
   if (caller.role === "guest" && !caller.admin && !tier.guests) {
     throw new Problem(403, "tier_not_allowed", "This tier takes an account.");
   }

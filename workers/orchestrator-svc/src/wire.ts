@@ -1,8 +1,12 @@
 import { Failure } from "./failure";
+import { type Detail, Image } from "./image";
 
 export interface Message {
   readonly role: "system" | "user" | "assistant";
+  /** All its text. */
   readonly content: string;
+  /** Its text and its images in their order, where it has images. */
+  readonly parts?: readonly (string | Image)[];
 }
 
 /** What a model is asked. */
@@ -102,6 +106,23 @@ function usageOf(body: Json): Usage | undefined {
 
 function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= maxTokens;
+}
+
+/** A message as all providers take it: with images it is in parts. In what detail is said where the model's provider tells details apart. */
+export function spell({ role, content, parts }: Message, detail: Detail | undefined): object {
+  const shown = (image: Image) => ({ url: image.url, ...(detail === undefined ? {} : { detail: image.detail ?? detail }) });
+  const spelt = (part: string | Image) =>
+    part instanceof Image ? { type: "image_url", image_url: shown(part) } : { type: "text", text: part };
+  return { role, content: parts === undefined ? content : parts.map(spelt) };
+}
+
+export function imagesOf(messages: readonly Message[]): readonly Image[] {
+  return messages.flatMap(({ parts = [] }) => parts.filter((part) => part instanceof Image));
+}
+
+/** The most that a question's images come to: nobody says what they came to until a model has seen them. */
+export function tokensOfImages({ messages }: Question): number {
+  return imagesOf(messages).reduce((sum, { tokens }) => sum + tokens, 0);
 }
 
 /** Four characters a token, where nobody counted. */

@@ -375,6 +375,10 @@ export const MODELS = {
     "windowMs": 30000
   },
   "defaultTier": "human",
+  "details": {
+    "gpt-4o": "high",
+    "gpt-4o-mini": "low"
+  },
   "hedging": {
     "burst": 5,
     "share": 0.1
@@ -413,7 +417,27 @@ export const MODELS = {
       "maxTokens": 2048,
       "maxInputChars": 96000,
       "weight": 2,
-      "hedgeMs": 2000
+      "hedgeMs": 2000,
+      "sees": [
+        {
+          "provider": "groq",
+          "model": "meta-llama/llama-4-scout-17b-16e-instruct"
+        },
+        {
+          "provider": "cfai",
+          "model": "@cf/meta/llama-4-scout-17b-16e-instruct"
+        },
+        {
+          "provider": "openai",
+          "model": "gpt-4o-mini"
+        }
+      ],
+      "images": {
+        "max": 4,
+        "eachBytes": 1572864,
+        "allBytes": 2097152,
+        "tokens": 2833
+      }
     },
     "human": {
       "models": [
@@ -434,7 +458,27 @@ export const MODELS = {
       "minTokens": 64,
       "maxTokens": 1024,
       "maxInputChars": 32000,
-      "weight": 1
+      "weight": 1,
+      "sees": [
+        {
+          "provider": "groq",
+          "model": "meta-llama/llama-4-scout-17b-16e-instruct"
+        },
+        {
+          "provider": "cfai",
+          "model": "@cf/meta/llama-4-scout-17b-16e-instruct"
+        },
+        {
+          "provider": "openai",
+          "model": "gpt-4o-mini"
+        }
+      ],
+      "images": {
+        "max": 2,
+        "eachBytes": 1048576,
+        "allBytes": 1572864,
+        "tokens": 2833
+      }
     },
     "super": {
       "models": [
@@ -455,7 +499,27 @@ export const MODELS = {
       "minTokens": 128,
       "maxTokens": 4096,
       "maxInputChars": 200000,
-      "weight": 5
+      "weight": 5,
+      "sees": [
+        {
+          "provider": "openai",
+          "model": "gpt-4o"
+        },
+        {
+          "provider": "groq",
+          "model": "meta-llama/llama-4-scout-17b-16e-instruct"
+        },
+        {
+          "provider": "cfai",
+          "model": "@cf/meta/llama-4-scout-17b-16e-instruct"
+        }
+      ],
+      "images": {
+        "max": 5,
+        "eachBytes": 2097152,
+        "allBytes": 2097152,
+        "tokens": 2500
+      }
     }
   },
   "times": {
@@ -979,7 +1043,7 @@ export const PATHS = {
     "binding": "ORCHESTRATOR",
     "auth": "token",
     "address": false,
-    "maxBody": 1048576,
+    "maxBody": 4194304,
     "streams": false,
     "audited": "",
     "timeoutMs": 30000,

@@ -170,13 +170,13 @@ func question(messages []Message) string {
 	return text
 }
 
-// Answer is what the double of a model says, in words: the question repeated in one sentence, so that a test can see that its own
-// words arrived. A conversation that ends in the model's own words is gone on with. It is whole unless maxTokens cut it.
-func Answer(model string, messages []Message, maxTokens int) (words []string, whole bool) {
+// Answer is what the double of a model says, in words: the question repeated in one sentence with what was shown, so that a test can see
+// that its own words and bytes arrived. A conversation that ends in the model's own words is gone on with. It is whole unless maxTokens cut it.
+func Answer(model string, messages []Message, images []Image, maxTokens int) (words []string, whole bool) {
 	if maxTokens <= 0 {
 		maxTokens = 256
 	}
-	words = strings.Fields(fmt.Sprintf("This is %s answering locally: you said %q.", model[strings.LastIndexByte(model, '/')+1:], question(messages)))
+	words = strings.Fields(fmt.Sprintf("This is %s answering locally: you said %q%s.", model[strings.LastIndexByte(model, '/')+1:], question(messages), shown(images)))
 	if last := messages[len(messages)-1]; last.Role == "assistant" {
 		words = words[min(len(words), len(strings.Fields(last.Text()))):]
 		if len(words) > 0 && !strings.HasSuffix(last.Text(), " ") {
@@ -186,20 +186,34 @@ func Answer(model string, messages []Message, maxTokens int) (words []string, wh
 	return words[:min(len(words), maxTokens)], len(words) <= maxTokens
 }
 
+// PromptTokens counts a word as a token.
+func PromptTokens(messages []Message, images []Image) (tokens int) {
+	for _, m := range messages {
+		tokens += len(strings.Fields(m.Text()))
+	}
+	for _, i := range images {
+		tokens += i.ImageTokens()
+	}
+	return tokens
+}
+
 func (h Handler) generate(w http.ResponseWriter, model string, req request, fault Fault) {
 	messages := req.messages()
-	if question(messages) == "" {
+	images, err := Images(messages)
+	if err != nil || len(images) > 0 && !Sees(model) {
+		refuse(w, http.StatusBadRequest, 5006, "Error: Type mismatch of '/messages/0/content', 'array' not in 'string'")
+		return
+	}
+	if question(messages) == "" && len(images) == 0 {
 		refuse(w, http.StatusBadRequest, 5006, "Error: oneOf at '/' not met, 0 matches: required properties at '/' are 'prompt' or 'messages'")
 		return
 	}
-	words, _ := Answer(model, messages, req.Inputs.MaxTokens)
+	words, _ := Answer(model, messages, images, req.Inputs.MaxTokens)
 	if h.Empty {
 		words = nil
 	}
 	u := usage{Completion: len(words)}
-	for _, m := range messages {
-		u.Prompt += len(strings.Fields(m.Text()))
-	}
+	u.Prompt = PromptTokens(messages, images)
 	u.Total = u.Prompt + u.Completion
 	if req.Inputs.Stream {
 		stream(w, words, u, fault.Cut)
