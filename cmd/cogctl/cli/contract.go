@@ -17,7 +17,7 @@ func newContract(d *Deps) *cobra.Command {
 }
 
 // subjects are the parts of the contract, in the order they are best read.
-var subjects = []string{"workers", "paths", "stores", "keys", "auth", "cors", "slo", "models", "prices", "envs", "gates"}
+var subjects = []string{"workers", "paths", "stores", "keys", "auth", "cors", "slo", "models", "limits", "prices", "envs", "gates"}
 
 func newContractShow(d *Deps) *cobra.Command {
 	return &cobra.Command{
@@ -51,16 +51,17 @@ type contractDocument struct {
 	Uptime  map[string]contract.Uptime    `json:"uptime,omitempty"`
 	Flow    map[string]contract.Flow      `json:"flow,omitempty"`
 
-	Pressure *contract.Pressure `json:"pressure,omitempty"`
-	Models   *contract.Models   `json:"models,omitempty"`
-	Prices   *contract.Prices   `json:"prices,omitempty"`
+	Pressure *contract.Pressure     `json:"pressure,omitempty"`
+	Models   *contract.Models       `json:"models,omitempty"`
+	Limits   *contract.CallerLimits `json:"limits,omitempty"`
+	Prices   *contract.Prices       `json:"prices,omitempty"`
 
 	Envs  map[string]contract.Env `json:"envs,omitempty"`
 	Gates *contract.Gates         `json:"gates,omitempty"`
 }
 
 func contractReport(c *contract.Contract, args []string) (term.Report, error) {
-	whole := contractDocument{c.Digest(), c.Workers, &c.HTTP, c.Stores, c.Keys, &c.Auth, c.SLO, c.Uptime, c.Flow, &c.Pressure, &c.Models, &c.Prices, c.Envs, &c.Gates}
+	whole := contractDocument{c.Digest(), c.Workers, &c.HTTP, c.Stores, c.Keys, &c.Auth, c.SLO, c.Uptime, c.Flow, &c.Pressure, &c.Models, &c.Limits, &c.Prices, c.Envs, &c.Gates}
 	r := term.Report{Schema: "cogctl/contract/v1", Data: whole}
 	if len(args) == 0 {
 		for _, s := range subjects {
@@ -93,6 +94,8 @@ func onlySubject(c contractDocument, subject string) contractDocument {
 		one.SLO, one.Uptime, one.Flow, one.Pressure = c.SLO, c.Uptime, c.Flow, c.Pressure
 	case "models":
 		one.Models = c.Models
+	case "limits":
+		one.Limits = c.Limits
 	case "prices":
 		one.Prices = c.Prices
 	case "envs":

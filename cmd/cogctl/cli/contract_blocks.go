@@ -27,6 +27,8 @@ func subjectBlock(c *contract.Contract, subject string) term.Block {
 		return sloRows(c)
 	case "models":
 		return modelRows(c.Models)
+	case "limits":
+		return limitRows(c)
 	case "prices":
 		return priceFacts(c.Prices)
 	case "envs":
@@ -129,15 +131,34 @@ func flowPromise(c *contract.Contract, f contract.Flow) string {
 
 // modelRows lists the models of each tier in the order in which they are tried.
 func modelRows(m contract.Models) term.Rows {
-	rows := term.Rows{Columns: []string{"tier", "models, in order", "tokens", "why"}}
+	rows := term.Rows{Columns: []string{"tier", "models, in order", "shown images", "tokens", "why"}}
 	for _, name := range sortedKeys(m.Tiers) {
 		t := m.Tiers[name]
-		models := make([]string, 0, len(t.Models))
-		for _, one := range t.Models {
-			models = append(models, one.Provider+" "+one.Model)
-		}
-		rows.Rows = append(rows.Rows, term.Row(name, strings.Join(models, ", "), fmt.Sprint(t.MaxTokens), t.Why))
+		rows.Rows = append(rows.Rows, term.Row(name, modelWords(t.Models), strings.Join(t.Sees, ", "), fmt.Sprint(t.MaxTokens), t.Why))
 	}
+	return rows
+}
+
+// limitRows lists whose calls and spending are bounded, then what a call of each tier takes of a rate.
+func limitRows(c *contract.Contract) term.Rows {
+	rows := term.Rows{Columns: []string{"limit", "rate", "at once", "a day", "undecided", "why"}}
+	add := func(name string, a contract.Allowance) {
+		rate := fmt.Sprintf("%d in %d s", a.Rate.Count, a.Rate.PeriodS)
+		if shards := a.Shards(c.Limits.Keeping.ObjectRPS); shards > 1 {
+			rate += fmt.Sprintf(", by %d objects", shards)
+		}
+		rows.Rows = append(rows.Rows, term.Row(name, rate, fmt.Sprint(a.Rate.Burst), fmt.Sprintf("%d credits", a.CreditsDay), string(a.WhenDown), a.Why))
+	}
+	for _, role := range sortedKeys(c.Limits.Roles) {
+		add("each "+role, c.Limits.Roles[role])
+	}
+	add("all guests", c.Limits.Tenants.Guests)
+	add("each tenant", c.Limits.Tenants.Each)
+	for _, tier := range sortedKeys(c.Limits.Weights) {
+		rows.Rows = append(rows.Rows, term.Row("tier "+tier, fmt.Sprintf("takes %d", c.Limits.Weights[tier]), "", "", "", ""))
+	}
+	k := c.Limits.Keeping
+	rows.Rows = append(rows.Rows, term.Row("holds", fmt.Sprintf("%d s", k.HoldS), "", "", fmt.Sprintf("after %d ms", k.DecideMS), k.Why))
 	return rows
 }
 
