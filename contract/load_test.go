@@ -48,7 +48,7 @@ func TestLoad(t *testing.T) {
 	if got := c.Gateway(); got != "cognomega-api" {
 		t.Errorf("gateway %q", got)
 	}
-	if got, want := len(c.PublicPaths()), 50; got != want {
+	if got, want := len(c.PublicPaths()), 51; got != want {
 		t.Errorf("%d public paths, want %d: %v", got, want, c.PublicPaths())
 	}
 	if kind := c.Workers["auth-svc"].Bindings["KEYS"].Kind(); kind != contract.BindKV {

@@ -89,10 +89,15 @@ func refused(t *audit.Target, path string, status int, body []byte) error {
 		kind = fault.Denied
 	case http.StatusBadRequest:
 		kind = fault.Invalid
+	case http.StatusNotFound:
+		kind = fault.NotFound
 	}
 	err := fault.New(kind, "POST %s answers %d %s", t.PublicURL(path), status, words)
 	if doc.Error == turnstileRequired {
 		return err.WithHint("guests have to pass Turnstile here: set COGCTL_ADMIN_KEY, so that a user's token can be minted instead")
+	}
+	if doc.Error == "unknown_tenant" {
+		return err.WithHint("cogctl tenants list; a new one is added with cogctl tenants add")
 	}
 	return err
 }

@@ -71,6 +71,7 @@ func (k tokens) cogctl(token string, want int, out any, args ...string) {
 func TestTokensAreTakenBack(t *testing.T) {
 	t.Parallel()
 	k := tokens{newMoney(t)}
+	suspended := k.tenants()
 	kept, stolen, left := k.signIn("kept@a.test"), k.signIn("stolen@a.test"), k.signIn("left@a.test")
 	lost, named := k.signIn("lost@a.test"), k.signIn("named@a.test")
 
@@ -123,6 +124,7 @@ func TestTokensAreTakenBack(t *testing.T) {
 	for name, c := range map[string]struct{ token, want string }{
 		"kept": {kept.Token, "200"}, "next": {next.Token, "200"}, "stolen": {stolen.Token, "401 token_revoked"}, "the thief's": {thief.Token, "401 token_revoked"},
 		"left": {left.Token, "401 token_revoked"}, "lost": {lost.Token, "401 token_revoked"}, "named": {named.Token, "401 token_revoked"},
+		"of a suspended tenant": {suspended.Token, "403 tenant_suspended"},
 	} {
 		if got := k.knock(c.token); got != c.want {
 			t.Errorf("the gateway says of the token %s: %s, want %s", name, got, c.want)
@@ -133,6 +135,7 @@ func TestTokensAreTakenBack(t *testing.T) {
 			t.Errorf("%s holds %q", table, rows)
 		}
 	}
+	k.resumed(suspended)
 	k.logged(lost.Token, kept.Refresh)
 	k.testTurnstile()
 }
@@ -151,7 +154,7 @@ func (k tokens) logged(secrets ...string) {
 	}
 	k.until("token of the last sign-in in the log", func() bool {
 		k.must(0, &log, "admin", "log", "--action", "POST /auth/token")
-		return len(log.Entries) == 5
+		return len(log.Entries) == 7 // of those, two are a tenant's
 	}, func() string { return fmt.Sprintf("%+v", log) })
 	if e := log.Entries[0]; e.Detail["account"] != "named@a.test" || e.Detail["refresh"] != true || e.Status != http.StatusOK || e.Address == "" || e.RequestID == "" {
 		k.t.Errorf("the log says of a sign-in: %+v", e)

@@ -59,6 +59,8 @@ var uses = []use{
 	{args: "queues resume $QUEUE"}, {args: "queues drain $QUEUE"}, {args: "queues dlq list", exit: anyVerdict}, {args: "queues dlq replay --dry-run"}, {args: "queues dlq replay"},
 	{args: "credits adjust ada@example.com --delta 1 --reason test --dry-run"}, {args: "credits adjust ada@example.com --delta 1 --reason test"},
 	{args: "admin log"},
+	{args: "tenants add acme --reason test --dry-run"}, {args: "tenants add acme --reason test"}, {args: "tenants list"},
+	{args: "tenants suspend acme --reason test --dry-run"}, {args: "tenants suspend acme --reason test"}, {args: "tenants resume acme --reason test --dry-run"}, {args: "tenants resume acme --reason test"},
 	{args: "limits show ada@example.com"}, {args: "limits set ada@example.com --credits-a-day 5 --rate 60/1m --burst 10 --for 1h --reason test --dry-run"},
 	{args: "limits set ada@example.com --credits-a-day 5 --rate 60/1m --burst 10 --for 1h --reason test"}, {args: "limits simulate --rate 60/1m --burst 10 --rps 5"},
 	{args: "usage tail --no-follow -n 1 --account $ACCOUNT", file: cli.UseLine{}}, {args: "ledger drift", exit: anyVerdict},

@@ -85,6 +85,7 @@ var refusalHints = map[string]string{
 	"signing_unconfigured": "give FILES_SIGNING_KEY in the secrets file (openssl rand -base64 32) and deploy: OPS.md, Files of an account",
 	"quota_exceeded":       "delete files, or give up uploads that are under way: they hold room for a day",
 	"rate_limited":         "cogctl limits show",
+	"unknown_tenant":       "cogctl tenants list; a new one is added with cogctl tenants add",
 	"budget_exhausted":     "cogctl limits show",
 }
 

@@ -66,7 +66,7 @@ type section struct {
 // NewRoot builds the command tree.
 func NewRoot(d *Deps) *cobra.Command {
 	sections := []section{
-		{"operate", "Operate the platform", []*cobra.Command{newUp(d), newDown(d), newStatus(d), newProviders(d), newFiles(d), newLocal(d), newDB(d), newAdmin(d)}},
+		{"operate", "Operate the platform", []*cobra.Command{newUp(d), newDown(d), newStatus(d), newProviders(d), newFiles(d), newTenants(d), newLocal(d), newDB(d), newAdmin(d)}},
 		{"money", "Follow the money", []*cobra.Command{newCredits(d), newLimits(d), newUsage(d), newLedger(d), newQueues(d), newReconcile(d)}},
 		{"release", "Release a change", []*cobra.Command{newPreview(d), newProve(d), newSLO(d), newGate(d), newPromote(d), newVerify(d), newKeys(d)}},
 		{"inspect", "Inspect what is live", []*cobra.Command{newReport(d), newAudit(d), newEnv(d), newPolicy(d), newPreflight(d), newJWKS(d), newToken(d)}},

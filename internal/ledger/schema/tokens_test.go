@@ -18,6 +18,7 @@ import (
 type tokens struct {
 	t    *testing.T
 	pool *pgxpool.Pool
+	m    *Migrator
 }
 
 func newTokens(t *testing.T) tokens {
@@ -30,7 +31,7 @@ func newTokens(t *testing.T) tokens {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
+	t.Cleanup(m.Close)
 	if _, err := m.Up(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +41,7 @@ func newTokens(t *testing.T) tokens {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return tokens{t, pool}
+	return tokens{t, pool, m}
 }
 
 func (k tokens) exec(sql string, args ...any) {
@@ -93,6 +94,44 @@ func (k tokens) revoked(jti, subject string, issued int, family string) (is bool
 		k.t.Fatal(err)
 	}
 	return is
+}
+
+// Tenants that tokens named before are there when tenants are kept; a suspended one is in the list, and its sign-ins stand still.
+func TestTenantsAreKept(t *testing.T) {
+	t.Parallel()
+	k := newTokens(t)
+	k.exec("SELECT auth.open_family($1, 'ada@a.test', 'user', 'acme', 'd0', 3600)", uuid.NewString())
+	k.exec(`SELECT auth.note('{"phase":"asked","call":"0b0e0f6e-8c9d-4d8e-9a55-0c4c4a0d6f11","request_id":"r","action":"POST /auth/token","detail":{"tenant":"minted"}}')`)
+	k.exec(`SELECT auth.note('{"phase":"asked","call":"0b0e0f6e-8c9d-4d8e-9a55-0c4c4a0d6f12","request_id":"r","action":"POST /auth/token","detail":{"tenant":null}}')`)
+	k.exec(`SELECT auth.note('{"phase":"asked","call":"0b0e0f6e-8c9d-4d8e-9a55-0c4c4a0d6f13","request_id":"r","action":"POST /auth/revoke","detail":{"tenant":"other"}}')`)
+	if _, err := k.m.Down(t.Context(), 29); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.m.Up(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.text("SELECT string_agg(id || ' ' || state, ', ' ORDER BY id) FROM auth.tenant"); got != "acme active, minted active" {
+		t.Fatalf("tenants that tokens named: %s", got)
+	}
+	const list, still = "SELECT (auth.list_with_tenants(1000, 4660) -> 'tenant')::text", "SELECT auth.is_suspended('d0')::text || auth.is_suspended('none')::text"
+	if got := k.text(list) + k.text(still); got != "[]falsefalse" {
+		t.Errorf("before: %s", got)
+	}
+	k.exec("UPDATE auth.tenant SET state = 'suspended' WHERE id IN ('acme', 'minted')")
+	if got := k.text(list) + k.text(still); got != `["acme", "minted"]truefalse` {
+		t.Errorf("suspended: %s", got)
+	}
+	if _, err := k.pool.Exec(t.Context(), "INSERT INTO auth.tenant (id, why) VALUES ('a/b', 'x')"); err == nil {
+		t.Error("a tenant of any name is kept")
+	}
+}
+
+func (k tokens) text(sql string) (text string) {
+	k.t.Helper()
+	if err := k.pool.QueryRow(k.t.Context(), sql).Scan(&text); err != nil {
+		k.t.Fatalf("%s: %v", sql, err)
+	}
+	return text
 }
 
 func TestARefreshTokenIsUsedOnce(t *testing.T) {

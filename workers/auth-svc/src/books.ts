@@ -1,3 +1,4 @@
+import type { Marks } from "../../shared/src/auth/revocations";
 import { AUTH } from "../../shared/src/contract.gen";
 import { BadData, type Database, openDatabase } from "../../shared/src/database";
 import { KEYS, key } from "../../shared/src/keys";
@@ -20,7 +21,16 @@ export interface Shown extends Holder {
 
 export type Turned =
   | (Holder & { readonly outcome: "turned"; readonly family: string; readonly expires: number })
-  | { readonly outcome: "unknown" | "closed" | "expired" | "reused" };
+  | { readonly outcome: "unknown" | "closed" | "expired" | "reused" | "suspended" };
+
+/** A tenant, and why it is in its state. */
+export interface Tenant {
+  readonly tenant: string;
+  readonly state: "active" | "suspended";
+  readonly why: string;
+  readonly created_at: string;
+  readonly changed_at: string;
+}
 
 export type RevokedKind = "jti" | "subject" | "family";
 
@@ -37,8 +47,12 @@ interface Listed {
   readonly jti: string[];
   readonly family: string[];
   readonly subject: [string, number][];
+  readonly tenant: string[];
   readonly fresh: number;
 }
+
+const tenantRows =
+  "SELECT id AS tenant, state, why, to_json(created_at) #>> '{}' AS created_at, to_json(changed_at) #>> '{}' AS changed_at FROM auth.tenant";
 
 /** KV takes one write a second of one key. */
 const kvPaceMs = 1_100;
@@ -60,24 +74,56 @@ export class Books {
     return Number(row?.expires);
   }
 
+  /** A suspended tenant's refresh token is not used up: the sign-in goes on when the tenant does. */
   async turn(digest: string, next: string): Promise<Turned> {
-    const [row] = await this.db.query<{ turned: Turned }>("SELECT auth.turn($1, $2) AS turned", [digest, next]);
+    const [row] = await this.db.query<{ turned: Turned }>(
+      "SELECT CASE WHEN auth.is_suspended($1) THEN jsonb_build_object('outcome', 'suspended') ELSE auth.turn($1, $2) END AS turned",
+      [digest, next],
+    );
     return (row as { turned: Turned }).turned;
   }
 
   async show(digest: string): Promise<Shown | undefined> {
-    const [row] = await this.db.query<{ shown: Shown | null }>("SELECT auth.show_refresh($1) AS shown", [digest]);
-    return row?.shown ?? undefined;
+    const [row] = await this.db.query<{ shown: Shown | null; suspended: boolean }>(
+      "SELECT auth.show_refresh($1) AS shown, auth.is_suspended($1) AS suspended",
+      [digest],
+    );
+    return row?.shown == null ? undefined : { ...row.shown, active: row.shown.active && !row.suspended };
   }
 
-  async isRevoked(jti: string | undefined, subject: string, issued: number, family: string | undefined): Promise<boolean> {
-    const [row] = await this.db.query<{ is: boolean }>("SELECT auth.is_revoked($1, $2, $3::text::bigint, $4) AS is", [
-      jti ?? null,
-      subject,
-      String(issued),
-      family ?? null,
-    ]);
+  async isRevoked({ jti, subject, issued, family, tenant }: Marks): Promise<boolean> {
+    const [row] = await this.db.query<{ is: boolean }>(
+      "SELECT auth.is_revoked($1, $2, $3::text::bigint, $4) OR EXISTS (SELECT FROM auth.tenant WHERE id = $5 AND state = 'suspended') AS is",
+      [jti ?? null, subject, String(issued), family ?? null, tenant ?? null],
+    );
     return row?.is !== false;
+  }
+
+  async tenants(after: string, limit: number): Promise<Tenant[]> {
+    return this.db.query<Tenant>(`${tenantRows} WHERE id > $1 ORDER BY id LIMIT $2::text::integer`, [after, String(limit)]);
+  }
+
+  async tenant(name: string): Promise<Tenant | undefined> {
+    const [row] = await this.db.query<Tenant>(`${tenantRows} WHERE id = $1`, [name]);
+    return row;
+  }
+
+  /** Whether it was added, and not there before. */
+  async addTenant(name: string, why: string): Promise<boolean> {
+    const added = await this.db.query("INSERT INTO auth.tenant (id, why) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING RETURNING id", [
+      name,
+      why,
+    ]);
+    return added.length > 0;
+  }
+
+  /** Whether it was in another state before. */
+  async turnTenant(name: string, state: Tenant["state"], why: string): Promise<boolean> {
+    const turned = await this.db.query(
+      "UPDATE auth.tenant SET state = $2, why = $3, changed_at = now() WHERE id = $1 AND state <> $2 RETURNING id",
+      [name, state, why],
+    );
+    return turned.length > 0;
   }
 
   async revoke({ kind, value, issuedUntil, listedUntil, why }: Revocation): Promise<void> {
@@ -103,7 +149,7 @@ export class Books {
   async publish(kv: KVNamespace, now: number, always = false): Promise<void> {
     await this.db.query("BEGIN");
     try {
-      const [row] = await this.db.query<{ list: Listed }>("SELECT auth.list($1::text::bigint, $2::text::bigint) AS list", [
+      const [row] = await this.db.query<{ list: Listed }>("SELECT auth.list_with_tenants($1::text::bigint, $2::text::bigint) AS list", [
         String(now),
         String(listedUntil(now)),
       ]);

@@ -49,8 +49,7 @@ async function showAccess({ env, ctx }: Call<Env>, token: string): Promise<objec
   if (known === undefined) {
     return inactive;
   }
-  const { jti, subject, issued, family } = known.marks;
-  const revoked = await withBooks(env, ctx, (books) => books.isRevoked(jti, subject, issued, family));
+  const revoked = await withBooks(env, ctx, (books) => books.isRevoked(known.marks));
   return revoked ? inactive : { active: true, token_type: "Bearer", ...known.claims };
 }
 

@@ -7,6 +7,7 @@ import { type Books, type Holder, withBooks } from "./books";
 import type { Env } from "./env.gen";
 import { formOrJson, isRefreshToken } from "./form";
 import { sign } from "./sign";
+import { suspended } from "./tenants";
 
 const secretBytes = 32;
 
@@ -61,6 +62,9 @@ export async function refreshToken(call: Call<Env>): Promise<Response> {
     const turned = await books.turn(await digestOf(token), await digestOf(next));
     if (turned.outcome === "reused") {
       await books.publish(env.KEYS, now);
+    }
+    if (turned.outcome === "suspended") {
+      throw suspended();
     }
     if (turned.outcome !== "turned") {
       throw refused(turned.outcome);

@@ -90,8 +90,13 @@ describe("the slot that signs", () => {
 
 describe("POST /auth/token", () => {
   it("mints a token bound to an email, in lower case", async () => {
-    const { token } = await (await post("/auth/token", `{"email":" Ada@Example.Test ","tid":"t-1"}`, admin)).json<{ token: string }>();
-    expect((await verify(token)).payload).toMatchObject({ email: "ada@example.test", sub: "ada@example.test", tid: "t-1", role: "user" });
+    const { token } = await (await post("/auth/token", `{"email":" Ada@Example.Test "}`, admin)).json<{ token: string }>();
+    expect((await verify(token)).payload).toMatchObject({ email: "ada@example.test", sub: "ada@example.test", role: "user" });
+  });
+
+  it("mints none for a tenant while nobody can say whether there is one", async () => {
+    const response = await post("/auth/token", `{"email":"ada@example.test","tid":"t-1"}`, admin);
+    expect([response.status, await response.json()]).toEqual([503, { error: "tokens_unavailable" }]);
   });
 
   it("is closed without the gateway's word that the admin key was given", async () => {

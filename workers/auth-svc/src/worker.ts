@@ -6,6 +6,7 @@ import { introspect } from "./introspect";
 import { jwks } from "./jwks";
 import { refreshToken } from "./refresh";
 import { revoke } from "./revoke";
+import { changeTenant, listTenants } from "./tenants";
 import { userToken } from "./user";
 
 const service = createWorker<"auth-svc", Env>("auth-svc", {
@@ -15,6 +16,8 @@ const service = createWorker<"auth-svc", Env>("auth-svc", {
   "POST /auth/refresh": refreshToken,
   "POST /auth/revoke": revoke,
   "POST /auth/token": userToken,
+  "GET /api/admin/tenants": listTenants,
+  "POST /api/admin/tenants": changeTenant,
 });
 
 export default {

@@ -1,5 +1,5 @@
 import { type JsonObject, optionalText, requiredText } from "../../shared/src/body";
-import { openDatabase } from "../../shared/src/database";
+import { type Database, openDatabase } from "../../shared/src/database";
 import { within } from "../../shared/src/deadline";
 import { dayMs, type Limited, type Limits, type Own, type Standing } from "../../shared/src/limits/limits";
 import { callerSubject, type Subject, shardsOf, tenantSubject } from "../../shared/src/limits/subject";
@@ -22,6 +22,7 @@ export async function showLimits(call: Call<Env>): Promise<Response> {
   refuseOthers(call);
   const query = new URL(call.request.url).searchParams;
   const subject = subjectOf(query.get("caller"), query.get("tenant"));
+  await refuseUnknown(call.env, subject);
   return json(await shown(call.env, subject));
 }
 
@@ -30,6 +31,7 @@ export async function setLimits(call: Call<Env>): Promise<Response> {
   refuseOthers(call);
   const body = await call.json();
   const subject = subjectOf(optionalText(body, "caller", maxAccountBytes) ?? null, optionalText(body, "tenant", maxAccountBytes) ?? null);
+  await refuseUnknown(call.env, subject);
   await limitsOf(call.env, subject).set(body.clear === true ? null : ownOf(body));
   return json(await shown(call.env, subject));
 }
@@ -40,6 +42,34 @@ function subjectOf(caller: string | null, tenant: string | null): Subject {
     throw new Problem(400, "invalid_subject", "Say one of caller and tenant.");
   }
   return own === "" ? tenantSubject(all) : callerSubject(own);
+}
+
+/**
+ * Refuses a tenant that is not there: limits of a name that was misspelt would bound nobody. While the database does not answer the
+ * operator is believed, for that is when limits are needed.
+ */
+async function refuseUnknown(env: Env, { name }: Subject): Promise<void> {
+  const tenant = name.startsWith("tenant:") ? name.slice("tenant:".length) : undefined;
+  if (tenant === undefined) {
+    return;
+  }
+  const found = await fromDatabase(env, "tenant", (db) => db.query("SELECT id FROM auth.tenant WHERE id = $1", [tenant]));
+  if (found?.length === 0) {
+    throw new Problem(404, "unknown_tenant", "There is no such tenant: cogctl tenants list.");
+  }
+}
+
+/** What the database says within two seconds; undefined where it says nothing. */
+async function fromDatabase<T>(env: Env, what: string, ask: (db: Database) => Promise<T>): Promise<T | undefined> {
+  const db = openDatabase(env.DB);
+  try {
+    return await within(2_000, ask(db), () => new Problem(504, `${what}_timeout`));
+  } catch (error) {
+    console.error(JSON.stringify({ worker: "rate-limiter-do", what: `${what} not read`, cause: String(error) }));
+    return undefined;
+  } finally {
+    void db.close();
+  }
 }
 
 export function limitsOf(env: Env, { name }: Limited): Limits {
@@ -95,17 +125,9 @@ async function ledgerToday(env: Env, { account }: Subject): Promise<number | nul
   if (account === undefined) {
     return null;
   }
-  const db = openDatabase(env.DB);
   const nowMs = Date.now();
-  try {
-    const asked = new Ledger(db).usedBetween(account, Math.floor(nowMs / dayMs) * dayMs, nowMs + 1);
-    return creditsOf(await within(2_000, asked, () => new Problem(504, "ledger_timeout")));
-  } catch (error) {
-    console.error(JSON.stringify({ worker: "rate-limiter-do", what: "ledger not read", cause: String(error) }));
-    return null;
-  } finally {
-    void db.close();
-  }
+  const used = await fromDatabase(env, "ledger", (db) => new Ledger(db).usedBetween(account, Math.floor(nowMs / dayMs) * dayMs, nowMs + 1));
+  return used === undefined ? null : creditsOf(used);
 }
 
 /** More than any of these is a slip of the keyboard, and owed weights times a period stay whole numbers. */

@@ -672,6 +672,22 @@ export const PATHS = {
     "timeoutMs": 30000,
     "sheds": []
   },
+  "/api/admin/tenants": {
+    "aliases": [],
+    "methods": [
+      "GET",
+      "POST"
+    ],
+    "worker": "auth-svc",
+    "binding": "AUTH",
+    "auth": "admin",
+    "address": false,
+    "maxBody": 16384,
+    "streams": false,
+    "audited": "before",
+    "timeoutMs": 20000,
+    "sheds": []
+  },
   "/api/ai/binding": {
     "aliases": [],
     "methods": [
@@ -1357,6 +1373,8 @@ export const ROUTES = {
   ],
   "auth-svc": [
     "GET /.well-known/jwks.json",
+    "GET /api/admin/tenants",
+    "POST /api/admin/tenants",
     "POST /auth/guest",
     "POST /auth/introspect",
     "POST /auth/refresh",

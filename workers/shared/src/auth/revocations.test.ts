@@ -76,6 +76,31 @@ describe("a revoked token", () => {
   });
 });
 
+describe("a token of a suspended tenant", () => {
+  const acme = { ...claims, tid: "acme" };
+
+  it("is refused, also one that was remembered as good, and not any more once the tenant is resumed", async () => {
+    const verifier = new Verifier();
+    const token = await signed(acme);
+    await verifier.verify(token, scope());
+    await revoke({ tenant: ["acme"] });
+    const suspended = { status: 403, code: "tenant_suspended" };
+    await expect(verifier.verify(token, scope(now + AUTH.gatewayCache))).rejects.toMatchObject(suspended);
+    await expect(new Verifier().verify(token, scope())).rejects.toMatchObject(suspended);
+    await revoke({ tenant: [] });
+    await expect(verifier.verify(token, scope(now + 2 * AUTH.gatewayCache))).resolves.toBeDefined();
+  });
+
+  it.each([
+    ["another tenant", ["acm"]],
+    ["an account of that name", ["a@example.test"]],
+  ])("is not one that the list says of %s", async (_, tenant) => {
+    await revoke({ tenant });
+    await expect(new Verifier().verify(await signed(acme), scope())).resolves.toBeDefined();
+    await expect(new Verifier().verify(await signed(claims), scope())).resolves.toBeDefined();
+  });
+});
+
 describe("while KV fails", () => {
   it("the old list serves for a while, and then nobody gets in", async () => {
     const { keys, state } = breakable();
@@ -119,6 +144,7 @@ describe("the list", () => {
     '{"jti":[1],"family":[],"subject":[]}',
     '{"jti":[],"family":{},"subject":[]}',
     '{"jti":[],"family":[],"subject":[["a"]]}',
+    '{"jti":[],"family":[],"subject":[],"tenant":"acme"}',
   ])("is not %s", (text) => expect(parseRevoked(text)).toBeUndefined());
 
   it("may name a subject as no object's member can be", () => {

@@ -6,19 +6,21 @@ import { Problem } from "../problem";
 export interface Marks {
   readonly jti: string | undefined;
   readonly family: string | undefined;
+  readonly tenant: string | undefined;
   /** The identity that the token stands for. */
   readonly subject: string;
   readonly issued: number;
 }
 
-/** The published list: single tokens, whole sign-ins, and subjects with the second up to which their tokens are revoked. */
+/** The published list: single tokens, whole sign-ins, subjects with the second up to which their tokens are revoked, and suspended tenants. */
 export interface RevokedList {
   readonly jti: ReadonlySet<string>;
   readonly family: ReadonlySet<string>;
   readonly subject: ReadonlyMap<string, number>;
+  readonly tenant: ReadonlySet<string>;
 }
 
-const nothing: RevokedList = { jti: new Set(), family: new Set(), subject: new Map() };
+const nothing: RevokedList = { jti: new Set(), family: new Set(), subject: new Map(), tenant: new Set() };
 
 /** Reads a published list; undefined for text that is none. A list that is not understood must never count as an empty one. */
 export function parseRevoked(text: string): RevokedList | undefined {
@@ -28,11 +30,11 @@ export function parseRevoked(text: string): RevokedList | undefined {
   } catch {
     return undefined;
   }
-  const { jti, family, subject } = (document ?? {}) as Record<string, unknown>;
-  if (!isTexts(jti) || !isTexts(family) || !isPairs(subject)) {
+  const { jti, family, subject, tenant = [] } = (document ?? {}) as Record<string, unknown>; // lists of before have no tenants
+  if (!isTexts(jti) || !isTexts(family) || !isPairs(subject) || !isTexts(tenant)) {
     return undefined;
   }
-  return { jti: new Set(jti), family: new Set(family), subject: new Map(subject) };
+  return { jti: new Set(jti), family: new Set(family), subject: new Map(subject), tenant: new Set(tenant) };
 }
 
 function isTexts(value: unknown): value is string[] {
@@ -66,6 +68,10 @@ export class Revocations {
       (family !== undefined && list.family.has(family)) ||
       issued <= (list.subject.get(subject) ?? Number.NEGATIVE_INFINITY)
     );
+  }
+
+  suspends({ tenant }: Marks): boolean {
+    return tenant !== undefined && this.list.tenant.has(tenant);
   }
 
   async refresh(keys: KVNamespace, now: number): Promise<void> {

@@ -77,6 +77,9 @@ export class Verifier {
     if (this.revocations.revokes(marks)) {
       throw refuse("token_revoked", "The token was revoked.");
     }
+    if (this.revocations.suspends(marks)) {
+      throw new Problem(403, "tenant_suspended", "The token's tenant is suspended.");
+    }
   }
 
   private remember(token: string, verified: Verified): void {
@@ -134,8 +137,9 @@ async function verifyClaims(token: string, key: CryptoKey, scope: Scope): Promis
 }
 
 /** What a revocation may name of a token; tokens of before have no jti, and those of no sign-in no family. */
-export function marksOf({ jti, fam, iat }: JWTPayload, { id }: Caller): Marks {
+export function marksOf({ jti, fam, iat }: JWTPayload, { id, tenant }: Caller): Marks {
   return {
+    tenant: tenant ?? undefined,
     jti: typeof jti === "string" ? jti : undefined,
     family: typeof fam === "string" ? fam : undefined,
     subject: id as string,
