@@ -2,18 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 
 import { ALLOWANCES } from "../../shared/src/contract.gen";
 import { hear, type Told } from "../../shared/src/limits/advance";
-import {
-  type Account,
-  apply,
-  type Change,
-  nextMs,
-  pass,
-  remainingOf,
-  renew,
-  reserve,
-  type Settled,
-  settle,
-} from "../../shared/src/limits/budget";
+import { type Account, pass, remainingOf, renew, reserve, type Settled, settle } from "../../shared/src/limits/budget";
 import type { Word } from "../../shared/src/limits/lease";
 import {
   type Admission,
@@ -30,19 +19,16 @@ import {
   shareOf,
   type Wanted,
 } from "../../shared/src/limits/limits";
-import { decideRate, type Meter, type Rate, type RateDecision, returned } from "../../shared/src/limits/rate";
+import { decideRate, type Rate, type RateDecision, returned } from "../../shared/src/limits/rate";
 import { Books } from "./books";
 import { Disk } from "./disk";
 import type { Env } from "./env.gen";
-import { Late } from "./late";
+import { Kept } from "./kept";
 import { Lending } from "./lending";
 import { Shard } from "./shard";
 
 /** The day itself, whatever may be spent in it. */
 const day = budgetOf({ rate: { count: 1, periodMs: 1, burst: 1 }, micro: 0 });
-
-/** Decisions look at the time themselves, so what has expired may lie on disk for a while: it is taken off many at a time. */
-const sweepMs = 60_000;
 
 /**
  * Keeps the rate and the budget of one caller or tenant. An object is one thread, and no decision waits for anything between reading and
@@ -52,22 +38,16 @@ const sweepMs = 60_000;
 export class Limiter extends DurableObject<Env> implements Limits {
   readonly #disk: Disk;
   readonly #books: Books;
+  readonly #kept: Kept;
   readonly #account: Account;
-  /** What was settled and is not written yet. */
-  readonly #late = new Late(() => this.#write());
   readonly #shard: Shard;
   readonly #lending: Lending;
-  #meter: Meter | undefined;
-  #own: Own | null;
-  /** What the alarm is set to; undefined until it was asked for. */
-  #alarmMs: number | null | undefined;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#disk = new Disk(ctx.storage.sql);
-    this.#account = this.#disk.account();
-    this.#meter = this.#disk.meter();
-    this.#own = this.#disk.own();
+    this.#kept = new Kept(ctx, this.#disk);
+    this.#account = this.#kept.account;
     this.#books = new Books(env.DB, this.#disk);
     const other = (name: string) => env.LIMITS.getByName(name) as unknown as Limits;
     this.#shard = new Shard(this.#disk, other);
@@ -80,7 +60,7 @@ export class Limiter extends DurableObject<Env> implements Limits {
     const nowMs = at ?? Date.now();
     const { rate, micro } = this.#now(allowance, nowMs);
     const budget = budgetOf({ rate, micro });
-    const decision = decideRate(rate, this.#meter, nowMs, wanted.weight, this.#account.unused);
+    const decision = decideRate(rate, this.#kept.meter, nowMs, wanted.weight, this.#account.unused);
     if (!decision.admitted) {
       pass(budget, this.#account, nowMs);
       return admission("rate", rate, decision, remainingOf(budget, this.#account), decision.retryMs);
@@ -90,13 +70,13 @@ export class Limiter extends DurableObject<Env> implements Limits {
       return admission(
         "budget",
         rate,
-        this.#unused(rate, decideRate(rate, this.#meter, nowMs, 0, this.#account.unused), nowMs),
+        this.#unused(rate, decideRate(rate, this.#kept.meter, nowMs, 0, this.#account.unused), nowMs),
         held.remaining,
         held.retryMs,
       );
     }
-    this.#write(wanted.micro > 0 && held.change !== undefined ? [held.change] : [], decision.meter);
-    await this.#wake();
+    this.#kept.write(wanted.micro > 0 && held.change !== undefined ? [held.change] : [], decision.meter);
+    await this.#kept.wake(this.#books.lookMs);
     return admission("admitted", rate, this.#unused(rate, decision, nowMs), held.remaining);
   }
 
@@ -116,12 +96,11 @@ export class Limiter extends DurableObject<Env> implements Limits {
     const nowMs = at ?? Date.now();
     const { change, ...answer } = settle(budgetOf(this.#now(allowance, nowMs)), this.#account, nowMs, id, micro);
     if (change !== undefined) {
-      apply(this.#account, change);
-      this.#late.add(change);
+      this.#kept.settle(change);
       this.#books.spent(answer.micro, nowMs);
     }
-    await this.#late.written();
-    await this.#wake();
+    await this.#kept.settled();
+    await this.#kept.wake(this.#books.lookMs);
     return answer;
   }
 
@@ -131,11 +110,11 @@ export class Limiter extends DurableObject<Env> implements Limits {
     const nowMs = at ?? Date.now();
     const { rate, micro } = this.#now(allowance, nowMs);
     const purse = { budget: budgetOf({ rate, micro }), rate, part: ALLOWANCES.keeping.advancePart };
-    const { changes, counted, ...heard } = hear(purse, this.#account, this.#meter, nowMs, told);
+    const { changes, counted, ...heard } = hear(purse, this.#account, this.#kept.meter, nowMs, told);
     if (changes.length > 0) {
-      this.#write(changes, heard.meter);
+      this.#kept.write(changes, heard.meter);
       this.#books.spent(counted, nowMs);
-      await this.#wake();
+      await this.#kept.wake(this.#books.lookMs);
     }
     return { ...heard, rate };
   }
@@ -144,7 +123,7 @@ export class Limiter extends DurableObject<Env> implements Limits {
   async renew(id: string, at?: number): Promise<void> {
     const change = renew(day, this.#account, at ?? Date.now(), id);
     if (change !== undefined) {
-      this.#write([change]);
+      this.#kept.write([change]);
     }
   }
 
@@ -153,54 +132,66 @@ export class Limiter extends DurableObject<Env> implements Limits {
     const nowMs = at ?? Date.now();
     const { change } = settle(budgetOf(this.#now(allowance, nowMs)), this.#account, nowMs, id, 0);
     const held = this.#account.holds.has(id);
-    this.#write(change === undefined ? [] : [change], held && this.#meter !== undefined ? returned(this.#meter, weight) : undefined);
-    await this.#wake();
+    this.#kept.write(
+      change === undefined ? [] : [change],
+      held && this.#kept.meter !== undefined ? returned(this.#kept.meter, weight) : undefined,
+    );
+    await this.#kept.wake(this.#books.lookMs);
   }
 
   async show(allowance: Allowance, at?: number): Promise<Standing> {
-    await this.#late.written();
+    await this.#kept.settled();
     const nowMs = at ?? Date.now();
-    const now = effective(allowance, this.#own, nowMs);
+    const now = effective(allowance, this.#kept.own, nowMs);
     const counting = this.#now(allowance, nowMs);
     const { remaining, resetMs } = this.#unused(
       counting.rate,
-      decideRate(counting.rate, this.#meter, nowMs, 0, this.#account.unused),
+      decideRate(counting.rate, this.#kept.meter, nowMs, 0, this.#account.unused),
       nowMs,
     );
     const { spent, held, holds, window } = this.#account;
     const left = remainingOf(budgetOf(counting), this.#account);
-    return { allowance: now, own: this.#own, remaining, resetMs, spent, held, holds: holds.size, left, dayEndsMs: (window + 1) * dayMs };
+    return {
+      allowance: now,
+      own: this.#kept.own,
+      remaining,
+      resetMs,
+      spent,
+      held,
+      holds: holds.size,
+      left,
+      dayEndsMs: (window + 1) * dayMs,
+    };
   }
 
   async set(own: Own | null): Promise<void> {
-    this.#disk.keepOwn(own);
-    this.#own = own;
+    this.#kept.setOwn(own);
     await this.#lending.recall(); // what it lent, it lent under other limits
   }
 
   async lend(allowance: Allowance, sharing: Sharing, word: Word): Promise<Lent> {
     const nowMs = Date.now();
     pass(day, this.#account, nowMs);
-    const micro = await this.#lending.lend(effective(allowance, this.#own, nowMs).micro, this.#account, sharing, word);
-    return { window: word.window, micro, own: this.#own };
+    const micro = await this.#lending.lend(effective(allowance, this.#kept.own, nowMs).micro, this.#account, sharing, word);
+    return { window: word.window, micro, own: this.#kept.own };
   }
 
   async giveBack(): Promise<Word> {
-    this.#write(); // what is held on disk for what was settled would be more than what is kept
+    this.#kept.write(); // what is held on disk for what was settled would be more than what is kept
     pass(day, this.#account, Date.now());
     return this.#shard.giveBack(this.#account);
   }
 
   /** The alarm is there so that what has expired does not lie on disk for ever, and for the ledger. */
   override async alarm(): Promise<void> {
-    this.#alarmMs = null;
+    this.#kept.woken();
     const { account, lookMs } = this.#books;
     if (account !== undefined && lookMs !== null && lookMs <= Date.now()) {
       await this.#learn(account, Date.now());
     }
     pass(day, this.#account, Date.now());
-    this.#disk.forget(this.#account.latestMs);
-    await this.#wake();
+    this.#kept.forget();
+    await this.#kept.wake(this.#books.lookMs);
   }
 
   /** Asks the ledger where nobody has yet, and the lender for what a shard lacks. */
@@ -216,7 +207,7 @@ export class Limiter extends DurableObject<Env> implements Limits {
   /** What counts of an allowance: of one that is shared a shard's part, and else what is not lent to shards. */
   #now(allowance: Allowance, nowMs: number): Allowance {
     pass(day, this.#account, nowMs);
-    const { rate, micro } = effective(allowance, this.#own, nowMs);
+    const { rate, micro } = effective(allowance, this.#kept.own, nowMs);
     const { window } = this.#account;
     return allowance.of === undefined
       ? { rate, micro: micro - this.#lending.lent(window) }
@@ -228,9 +219,8 @@ export class Limiter extends DurableObject<Env> implements Limits {
     pass(day, this.#account, nowMs);
     for (let n = 0; n < 2 && this.#shard.lacks(this.#account, micro, nowMs); n++) {
       const own = await this.#shard.ask(allowance, sharing, this.#account, micro);
-      if (own !== undefined && JSON.stringify(own) !== JSON.stringify(this.#own)) {
-        this.#disk.keepOwn(own);
-        this.#own = own;
+      if (own !== undefined && JSON.stringify(own) !== JSON.stringify(this.#kept.own)) {
+        this.#kept.setOwn(own);
       }
     }
   }
@@ -246,44 +236,6 @@ export class Limiter extends DurableObject<Env> implements Limits {
       const spent = Math.max(this.#account.spent, found.used + settledSince(this.#account, found.toMs));
       this.#disk.keepSpent(this.#account.window, spent);
       this.#account.spent = spent;
-    }
-  }
-
-  /** Memory follows the disk: where a write fails, the object begins again with what the disk has. */
-  #write(made: readonly Change[] = [], meter?: Meter): void {
-    const changes = [...this.#late.take(), ...made];
-    const spent = made.at(-1)?.spent ?? this.#account.spent;
-    try {
-      this.ctx.storage.transactionSync(() => {
-        for (const one of changes) {
-          this.#disk.keepCall(one);
-        }
-        if (changes.some(({ closed }) => closed !== undefined)) {
-          this.#disk.keepSpent(this.#account.window, spent); // what was settled late counts already
-        }
-        if (meter !== undefined) {
-          this.#disk.keepMeter(meter);
-        }
-      });
-    } catch (error) {
-      this.ctx.abort(String(error));
-      throw error;
-    }
-    for (const change of made) {
-      apply(this.#account, change);
-    }
-    this.#meter = meter ?? this.#meter;
-  }
-
-  async #wake(): Promise<void> {
-    const next = (nextMs(this.#account) ?? Number.POSITIVE_INFINITY) + sweepMs;
-    const at = Math.min(next, this.#books.lookMs ?? Number.POSITIVE_INFINITY);
-    if (this.#alarmMs === undefined) {
-      this.#alarmMs = await this.ctx.storage.getAlarm();
-    }
-    if (at !== Number.POSITIVE_INFINITY && (this.#alarmMs === null || this.#alarmMs > at)) {
-      this.#alarmMs = at;
-      await this.ctx.storage.setAlarm(at);
     }
   }
 }
