@@ -2,7 +2,7 @@ import { createExecutionContext, env, SELF, waitOnExecutionContext } from "cloud
 import { describe, expect, it } from "vitest";
 
 import { Call } from "../../shared/src/worker";
-import { readSi } from "./asked";
+import { readChat, readSi } from "./asked";
 import { attached } from "./attachments";
 import type { Env } from "./env.gen";
 import type { Message } from "./wire";
@@ -381,6 +381,26 @@ describe("POST /v1/chat/completions", () => {
     const response = await chat(body);
     expect([response.status, response.headers.get("x-model")]).toEqual([200, model]);
     await response.text();
+  });
+
+  const guest = { ...user, id: "guest:7", role: "guest" };
+  it.each([
+    ["of the default tier, where that has it", "gpt-4o-mini", {}, 1024],
+    ["of the tier that the header says", "gpt-4o-mini", { headers: { "x-intelligence-tier": "pro" } }, 2048],
+    ["of the only one that has it", "gpt-4o", { headers: { "x-intelligence-tier": "human" } }, 4096],
+    ["of one that a guest may ask for", "gpt-4o-mini", { caller: guest, headers: { "x-intelligence-tier": "" } }, 1024],
+  ])("takes a model %s", async (_, model, { caller = user, headers = {} }: Given, most) => {
+    const asked = await readChat(
+      { model, messages: [{ role: "user", content: "hi" }] },
+      headers["x-intelligence-tier"] ?? null,
+      caller as typeof user & { role: "user" },
+    );
+    expect([asked.tier.maxTokens, asked.tier.models[0]?.model]).toEqual([most, model]);
+  });
+
+  it("takes no model of a tier that its caller may not ask for", async () => {
+    const response = await chat({ model: "gpt-4o" }, { caller: guest });
+    expect([response.status, await response.json()]).toEqual([403, { error: expect.objectContaining({ code: "tier_not_allowed" }) }]);
   });
 
   it.each([

@@ -41,17 +41,21 @@ const aliases: Readonly<Record<string, string>> = MODELS.aliases;
 
 /** The tier of a name, an alias, or nothing. */
 export function tierOf(name: string | null, caller: Caller): Offer {
-  const spelt = name === null || name.trim() === "" ? MODELS.defaultTier : name.trim().toLowerCase();
-  const tier = known(Object.hasOwn(aliases, spelt) ? (aliases[spelt] as string) : spelt);
+  const tier = known(nameIn(name));
   if (tier === undefined) {
     throw new Problem(400, "unknown_tier", `The tiers are ${Object.keys(tiers).join(", ")}.`);
   }
   return allowed(tier, caller);
 }
 
+function nameIn(name: string | null): string {
+  const spelt = name === null || name.trim() === "" ? MODELS.defaultTier : name.trim().toLowerCase();
+  return Object.hasOwn(aliases, spelt) ? (aliases[spelt] as string) : spelt;
+}
+
 /**
  * The tier that a model of OpenAI's format stands for: a tier's name, auto, or a model that some tier has, for words or else for images,
- * which is then tried first.
+ * which is then tried first. Of several such tiers it is the one that the header says, else one that the caller may ask for.
  */
 export function tierOfModel(model: string, header: string | null, caller: Caller): Offer {
   const spelt = model.toLowerCase();
@@ -62,11 +66,13 @@ export function tierOfModel(model: string, header: string | null, caller: Caller
     return tierOf(spelt, caller);
   }
   const meant = (target: Target) => target.model === model;
-  const all = Object.entries(tiers);
-  const found = all.find(([, { models }]) => models.some(meant)) ?? all.find(([, { sees }]) => sees.some(meant));
+  const all = Object.entries(tiers).map(([name, tier]): Offer => ({ ...tier, name }));
+  const ofWords = all.filter(({ models }) => models.some(meant));
+  const having = ofWords.length > 0 ? ofWords : all.filter(({ sees }) => sees.some(meant));
+  const wanted = nameIn(header);
+  const found = having.find(({ name }) => name === wanted) ?? having.find((tier) => mayAsk(tier, caller)) ?? having[0];
   if (found !== undefined) {
-    const [name, tier] = found;
-    return allowed(pinning({ ...tier, name }, meant), caller);
+    return allowed(pinning(found, meant), caller);
   }
   throw new Problem(404, "model_not_found", "model is a tier, auto, or a model that a tier has.");
 }
@@ -123,8 +129,12 @@ function known(name: string): Offer | undefined {
   return tier === undefined ? undefined : { ...tier, name };
 }
 
+function mayAsk({ guests }: Tier, { role, admin }: Caller): boolean {
+  return guests || role !== "guest" || admin;
+}
+
 function allowed(tier: Offer, caller: Caller): Offer {
-  if (caller.role === "guest" && !caller.admin && !tier.guests) {
+  if (!mayAsk(tier, caller)) {
     throw new Problem(403, "tier_not_allowed", "This tier takes an account.");
   }
   return tier;
