@@ -327,3 +327,21 @@ func TestAKeyStaysWithTheNewerVersion(t *testing.T) {
 		}
 	}
 }
+
+// What a Worker does after its answer is done by the process that a deployment replaces: it ends when that is over.
+func TestWhatGoesOnAfterAnAnswerOutlivesADeployment(t *testing.T) {
+	t.Parallel()
+	b := newBed(t)
+	b.put(store.Namespaces, "ns", store.KVNamespace{ID: "ns"})
+	app := upload{name: "app", bindings: []store.Binding{{Name: "KV", Type: "kv_namespace", NamespaceID: "ns"}}, js: `export default {
+  async fetch(request, env, ctx) {
+    ctx.waitUntil(scheduler.wait(300).then(() => env.KV.put("after", "done")));
+    return new Response("answered");
+  },
+};`}
+	b.deploy(app)
+	b.want("app", "/", "answered")
+	app.js = `export default { fetch: async (request, env) => new Response(await env.KV.get("after")) };`
+	b.deploy(app)
+	eventually(t, "what went on after the answer is done", func() bool { return b.get("app", "/") == "done" })
+}

@@ -172,6 +172,7 @@ func (u *unit) retireUntil(hurry <-chan struct{}, drain, rest time.Duration) {
 		deadline = time.Now().Add(rest)
 		u.awaitIdle(nil, rest)
 	}
+	u.awaitAfterwards()
 	u.mu.Lock()
 	if u.leases > 0 {
 		u.log.Warn("requests were still running when their process was stopped", "requests", u.leases, "after", drain)
@@ -193,6 +194,20 @@ func (u *unit) awaitIdle(hurry <-chan struct{}, drain time.Duration) (hurried bo
 		return true
 	}
 	return false
+}
+
+// afterwards is what the Workers of a process that is stopped get for what they do after the last answer. workerd drops that on SIGTERM, and
+// tells nobody whether there is any. Cloudflare gives it half a minute.
+const afterwards = time.Second
+
+// awaitAfterwards waits until the last answer is that long ago. An owner of Durable Objects stops at once: its successor waits for it.
+func (u *unit) awaitAfterwards() {
+	u.mu.Lock()
+	left := afterwards - time.Since(u.asked)
+	u.mu.Unlock()
+	if !u.spec.owner && left > 0 {
+		time.Sleep(left)
+	}
 }
 
 // Bounds of the time between SIGTERM and SIGKILL.

@@ -64,3 +64,28 @@ describe("a stream that stands still", () => {
     expect((await read(providerOf(sent), times)).failure).toMatchObject({ kind });
   });
 });
+
+describe("a stream that has said all", () => {
+  const all = `${says("One")}${ends}data: [DONE]\n\n`;
+
+  it("is read to its end and not broken off, so that its connection can be used again", async () => {
+    const controller = new AbortController();
+    const { readable, writable } = new IdentityTransformStream();
+    const writer = writable.getWriter();
+    void writer.write(new TextEncoder().encode(all));
+    const provider = { ...providerOf(), stream: async () => readable };
+    for await (const _ of attemptStream(provider, "m", question, patient, controller)) {
+    }
+    await writer.close(); // it hangs unless somebody reads
+    await expect(writer.closed).resolves.toBeUndefined();
+    expect(controller.signal.aborted).toBe(false);
+  });
+
+  it("and does not end is broken off", async () => {
+    const controller = new AbortController();
+    const aborted = new Promise((resolve) => controller.signal.addEventListener("abort", resolve));
+    for await (const _ of attemptStream(providerOf(all), "m", question, patient, controller)) {
+    }
+    await aborted;
+  });
+});

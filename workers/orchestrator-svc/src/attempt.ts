@@ -26,9 +26,8 @@ export async function attemptWhole(
     }
     return piece;
   } catch (error) {
-    throw failureOf(error);
-  } finally {
     controller.abort(); // a request that is late must not stay open: a Worker has six
+    throw failureOf(error);
   }
 }
 
@@ -44,9 +43,10 @@ export async function* attemptStream(
   controller = new AbortController(),
 ): AsyncGenerator<Piece, void, void> {
   const stream = new Progress(times);
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
   try {
     const body = await orLate(times.firstMs, provider.stream(model, question, controller.signal));
-    const reader = body.getReader();
+    reader = body.getReader();
     while (!stream.over) {
       const read = await stream.within(reader.read());
       if (read.done) {
@@ -62,8 +62,26 @@ export async function* attemptStream(
     // All content is there: what is missing is at most what it used.
   } finally {
     stream.end();
-    controller.abort();
+    if (stream.over) {
+      void readEnd(reader as ReadableStreamDefaultReader<Uint8Array>, controller);
+    } else {
+      controller.abort();
+    }
   }
+}
+
+/** How long a stream that has said all may take to end. */
+const endMs = 200;
+
+/** Reads what follows the last event, so that the connection can be used again: one that is broken off has to be made anew. Nobody waits for it. */
+async function readEnd(reader: ReadableStreamDefaultReader<Uint8Array>, controller: AbortController): Promise<void> {
+  const timer = setTimeout(() => controller.abort(), endMs);
+  try {
+    while (!(await reader.read()).done) {}
+  } catch {
+    // It was broken off, by its provider or by us.
+  }
+  clearTimeout(timer);
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };

@@ -13,7 +13,9 @@ const bob = "bob@example.test";
 /** Sends what is bad, and what was charged for it and held for it afterwards. */
 async function send(id: string, path: string, body: unknown, headers: Record<string, string> = {}) {
   const sent: UsageEvent[] = [];
-  const USAGE = { send: async (event: UsageEvent) => void sent.push(event) } as unknown as Queue;
+  const USAGE = {
+    sendBatch: async (batch: { body: UsageEvent }[]) => void sent.push(...batch.map(({ body }) => body)),
+  } as unknown as Queue;
   const request = new Request(`https://service${path}`, {
     method: "POST",
     headers: { ...user(id), ...headers },

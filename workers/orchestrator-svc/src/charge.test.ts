@@ -6,9 +6,11 @@ import type { UsageEvent } from "../../shared/src/money/usage";
 import { admin, guest, user } from "../../shared/src/testing/callers";
 import { charge } from "./charge";
 import type { Env } from "./env.gen";
+import { meter } from "./known";
 import worker from "./worker";
 
 const bound = env as unknown as Env;
+meter.gatherMs = 0;
 const sse = { accept: "text/event-stream" };
 const ada = user("ada@example.test");
 
@@ -18,7 +20,9 @@ async function ask(
   given: { path?: string; body?: object; read?: (r: Response) => Promise<unknown> } = {},
 ) {
   const sent: UsageEvent[] = [];
-  const USAGE = { send: async (event: UsageEvent) => void sent.push(event) } as unknown as Queue;
+  const USAGE = {
+    sendBatch: async (batch: { body: UsageEvent }[]) => void sent.push(...batch.map(({ body }) => body)),
+  } as unknown as Queue;
   const { path = "/api/si/ask", body = { skill: "explain", input: "hi" }, read = (r) => r.text() } = given;
   const request = new Request(`https://service${path}`, { method: "POST", headers, body: JSON.stringify(body) });
   const ctx = createExecutionContext();
@@ -157,24 +161,24 @@ describe("the balance that goes with an answer", () => {
 
 describe("a queue that does not take it", () => {
   afterEach(() => vi.restoreAllMocks());
-  const event = { id: "the-id", amount: 7 } as UsageEvent;
+  const events = ["one", "two"].map((id) => ({ id, amount: 7 }) as UsageEvent);
 
-  it("is asked again, with the same event", async () => {
-    const tried: UsageEvent[] = [];
-    const send = async (e: UsageEvent) => {
-      tried.push(e);
+  it("is asked again, with the same events", async () => {
+    const tried: unknown[] = [];
+    const sendBatch = async (batch: Iterable<{ body: unknown }>) => {
+      tried.push([...batch].map(({ body }) => body));
       if (tried.length < 3) throw new Error("queue down");
     };
     const error = vi.spyOn(console, "error");
-    await charge({ send } as unknown as Queue, event, [1, 1, 1]);
-    expect([tried, error.mock.calls]).toEqual([[event, event, event], []]);
+    await charge({ sendBatch } as unknown as Queue, events, [1, 1, 1]);
+    expect([tried, error.mock.calls]).toEqual([[events, events, events], []]);
   });
 
-  it("leaves the whole event in the log in the end", async () => {
+  it("leaves every event in the log in the end, whole", async () => {
     const error = vi.spyOn(console, "error").mockImplementation(() => {});
-    await charge({ send: () => Promise.reject(new Error("queue down")) } as unknown as Queue, event, [1, 1]);
-    expect(error.mock.calls.map(([line]) => JSON.parse(line))).toEqual([
-      { worker: "orchestrator-svc", what: "usage not queued", cause: "Error: queue down", event },
-    ]);
+    await charge({ sendBatch: () => Promise.reject(new Error("queue down")) } as unknown as Queue, events, [1, 1]);
+    expect(error.mock.calls.map(([line]) => JSON.parse(line))).toEqual(
+      events.map((event) => ({ worker: "orchestrator-svc", what: "usage not queued", cause: "Error: queue down", event })),
+    );
   });
 });

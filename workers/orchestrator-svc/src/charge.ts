@@ -48,21 +48,23 @@ function spelt({ provider, model, outcome, ms }: Attempt): string {
 const pausesMs = [50, 200, 800, 3_000];
 
 /**
- * Sends an event, again when the queue does not take it: under one id it may arrive twice. The answer was given already, so that nobody
- * can be told: what could not be sent is in the log whole, and can be posted from there.
+ * Sends events in one message to the queue, again when it does not take them: under one id each may arrive twice. The answers were given
+ * already, so that nobody can be told: what could not be sent is in the log whole, and can be posted from there.
  */
-export async function charge(queue: Queue, event: UsageEvent, pauses: readonly number[] = pausesMs): Promise<void> {
+export async function charge(queue: Queue, events: readonly UsageEvent[], pauses: readonly number[] = pausesMs): Promise<void> {
   for (let n = 0; ; n++) {
     try {
-      await queue.send(event, { contentType: "json" });
+      await queue.sendBatch(events.map((body) => ({ body, contentType: "json" })));
       return;
     } catch (error) {
       const pause = pauses[n];
       if (pause === undefined) {
-        console.error(JSON.stringify({ worker: "orchestrator-svc", what: "usage not queued", cause: String(error), event }));
+        for (const event of events) {
+          console.error(JSON.stringify({ worker: "orchestrator-svc", what: "usage not queued", cause: String(error), event }));
+        }
         return;
       }
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      await scheduler.wait(pause);
     }
   }
 }

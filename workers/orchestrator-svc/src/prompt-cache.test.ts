@@ -27,7 +27,9 @@ interface Given {
 /** Asks for a summary, and gives the answer once all that comes after it has been done. */
 async function ask(headers: Record<string, string>, given: Given = {}) {
   const sent: UsageEvent[] = [];
-  const USAGE = { send: async (event: UsageEvent) => void sent.push(event) } as unknown as Queue;
+  const USAGE = {
+    sendBatch: async (batch: { body: UsageEvent }[]) => void sent.push(...batch.map(({ body }) => body)),
+  } as unknown as Queue;
   const request = new Request(`https://service${given.path ?? "/api/si/ask"}`, {
     method: "POST",
     headers: { ...headers, ...given.with },

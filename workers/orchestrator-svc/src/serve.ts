@@ -4,12 +4,11 @@ import { creditsOf as creditsOfMicro, priceOf } from "../../shared/src/money/mic
 import { Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
 import type { Asked } from "./asked";
-import { shownBalance } from "./balance";
-import { charge, payerOf, usageOf } from "./charge";
+import { payerOf, usageOf } from "./charge";
 import type { Env } from "./env.gen";
 import type { Hedge } from "./hedge";
 import { type Once, once } from "./idempotency";
-import { breakers, hedgeBudget } from "./known";
+import { balances, breakers, hedgeBudget, meter } from "./known";
 import { mostOf, shortened } from "./most";
 import { type PromptCache, promptCache } from "./prompt-cache";
 import { providersOf } from "./provider";
@@ -59,7 +58,7 @@ export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door
   const payer = payerOf(call.caller);
   const { name: _, pinned: __, weight: ___, hedgeMs: ____, minTokens: _____, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
   const use = await once(call, [new URL(call.request.url).pathname, { ...asked, tier }]);
-  const balance = shownBalance(call.env.KV_BILLING, payer);
+  const balance = balances.shown(call.env.KV_BILLING, payer, Date.now());
   const cache = use.kept === undefined ? promptCache(call, asked, payer) : undefined;
   let admitted: Admitted | undefined;
   try {
@@ -201,7 +200,7 @@ async function bill({ call, asked, use, about, admitted, payer: account }: Serve
   if (account !== undefined) {
     const route = new URL(call.request.url).pathname;
     const event = await usageOf({ account, route, skill: asked.skill, requestId: about.requestId, name: use.name }, answer, Date.now());
-    await charge(call.env.USAGE, event);
+    await meter.charge(call.env.USAGE, event);
   }
   await settled;
 }

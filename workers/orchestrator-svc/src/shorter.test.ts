@@ -26,7 +26,11 @@ async function ask(id: string, body: object = {}, tenant: string | null = null, 
     body: JSON.stringify({ prompt: "hi", provider: "cfai", ...body }),
   });
   const ctx = createExecutionContext();
-  const response = (await worker.fetch?.(request as never, { ...bound, AI, USAGE: { send: async () => {} } as never }, ctx)) as Response;
+  const response = (await worker.fetch?.(
+    request as never,
+    { ...bound, AI, USAGE: { sendBatch: async () => {} } as never },
+    ctx,
+  )) as Response;
   const { text, error } = await response.json<{ text?: string; error?: string }>();
   await waitOnExecutionContext(ctx);
   return { status: response.status, limit: response.headers.get("x-tokens-limit"), text, error };

@@ -1,12 +1,19 @@
 import { Problem } from "./problem";
 
 /**
- * Reads at most max bytes. The declared length is believed only to refuse early: a chunked body has none, so bytes are counted as they come.
+ * Reads at most max bytes. A body that says how long it is is read by the runtime alone, which holds it to that; one that does not is
+ * counted as it comes.
  */
 export async function readBytes(request: Request, max: number): Promise<Uint8Array<ArrayBuffer>> {
-  refuseLongBody(request.headers.get("content-length"), max);
+  const length = request.headers.get("content-length");
+  refuseLongBody(length, max);
   if (request.body === null) {
     return new Uint8Array();
+  }
+  if (length !== null) {
+    const bytes = new Uint8Array(await request.arrayBuffer());
+    refuseLongBody(String(bytes.byteLength), max);
+    return bytes;
   }
   const chunks: Uint8Array[] = [];
   let size = 0;
