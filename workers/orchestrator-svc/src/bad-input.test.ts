@@ -5,9 +5,11 @@ import type { UsageEvent } from "../../shared/src/money/usage";
 import { user } from "../../shared/src/testing/callers";
 import { operate } from "../../shared/src/testing/limits";
 import type { Env } from "./env.gen";
+import { meter } from "./known";
 import worker from "./worker";
 
 const bound = env as unknown as Env;
+meter.gatherMs = 0;
 const bob = "bob@example.test";
 
 /** Sends what is bad, and what was charged for it and held for it afterwards. */

@@ -8,10 +8,12 @@ import { callerHeaders, guest } from "../../shared/src/testing/callers";
 import { operate } from "../../shared/src/testing/limits";
 import { readChat, readSi } from "./asked";
 import type { Env } from "./env.gen";
+import { meter } from "./known";
 import { maxAgeOf } from "./prompt-cache";
 import worker from "./worker";
 
 const bound = env as unknown as Env;
+meter.gatherMs = 0;
 const sentence = "One two three four five";
 const sse = { accept: "text/event-stream" };
 const caller = (id: string, more: Partial<Caller> = {}) => callerHeaders({ id, role: "user", ...more });

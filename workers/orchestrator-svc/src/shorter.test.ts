@@ -5,10 +5,12 @@ import { creditsOf } from "../../shared/src/money/micro";
 import { callerHeaders } from "../../shared/src/testing/callers";
 import { operate } from "../../shared/src/testing/limits";
 import type { Env } from "./env.gen";
+import { meter } from "./known";
 import { mostOf, shortened } from "./most";
 import worker from "./worker";
 
 const bound = env as unknown as Env;
+meter.gatherMs = 0;
 const microPerToken = 50;
 
 /** A model that writes as much as it may, and says how much that was. */
