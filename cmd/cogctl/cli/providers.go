@@ -52,6 +52,7 @@ func (m providerModel) name() string { return m.Provider + ":" + m.Model }
 type providerTier struct {
 	Tier     string         `json:"tier"`
 	Order    []modelName    `json:"order"`
+	Sees     []modelName    `json:"sees"` // in order too, of questions with images; none where the tier takes none
 	Contract []modelName    `json:"contract"`
 	Override *providerOrder `json:"override"`
 }
@@ -89,7 +90,7 @@ func newProvidersStatus(d *Deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show every model's breaker, the order of each tier, and what operators did", Args: cobra.NoArgs,
 		Long: "Show every model's breaker, the order of each tier, and what operators did lately. One isolate of the Worker answers, after it has looked what the others wrote: what they have seen since may be " +
-			"missing for as long as the bound that is shown, KV's visibility and the time between two looks. Exit 1 when a tier has no model left that may be asked.",
+			"missing for as long as the bound that is shown, KV's visibility and the time between two looks. Exit 1 when a tier has no model left that may be asked, or none of those that it shows images.",
 		Example: "  cogctl providers status\n  cogctl providers status --env production -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := d.providers(cmd.Context(), keyFile, nil)
@@ -134,7 +135,7 @@ func (d *Deps) providers(ctx context.Context, keyFile string, change map[string]
 	return r, err
 }
 
-// dark are the tiers none of whose models may be asked now.
+// dark are the tiers none of whose models may be asked now, or none of those that see.
 func (r *providersResult) dark() []string {
 	lit := map[string]bool{}
 	for _, m := range r.Models {
@@ -142,8 +143,11 @@ func (r *providersResult) dark() []string {
 	}
 	var dark []string
 	for _, t := range r.Tiers {
-		if !slices.ContainsFunc(t.Order, func(m modelName) bool { return lit[m.Provider+":"+m.Model] }) {
+		asked := func(m modelName) bool { return lit[m.Provider+":"+m.Model] }
+		if !slices.ContainsFunc(t.Order, asked) {
 			dark = append(dark, t.Tier)
+		} else if len(t.Sees) > 0 && !slices.ContainsFunc(t.Sees, asked) {
+			dark = append(dark, t.Tier+" for images")
 		}
 	}
 	return dark
@@ -206,19 +210,23 @@ func (r *providersResult) modelRows() term.Rows {
 }
 
 func (r *providersResult) tierRows() term.Rows {
-	rows := term.Rows{Columns: []string{"tier", "asks in this order", "says"}}
+	rows := term.Rows{Columns: []string{"tier", "asks in this order", "about images", "says"}}
 	for _, t := range r.Tiers {
 		says := term.DimText("the contract")
 		if t.Override != nil {
 			says = term.T(fmt.Sprintf("%s %s: %s", t.Override.By, r.ago(t.Override.AtMS), t.Override.Why))
 		}
-		order := make([]string, len(t.Order))
-		for i, m := range t.Order {
-			order[i] = m.Provider
-		}
-		rows.Rows = append(rows.Rows, []term.Text{term.T(t.Tier), term.T(strings.Join(order, ", ")), says})
+		rows.Rows = append(rows.Rows, []term.Text{term.T(t.Tier), term.T(providerList(t.Order)), term.T(providerList(t.Sees)), says})
 	}
 	return rows
+}
+
+func providerList(models []modelName) string {
+	names := make([]string, len(models))
+	for i, m := range models {
+		names[i] = m.Provider
+	}
+	return orDash(strings.Join(names, ", "))
 }
 
 // shownOperations is how many of the last operations people are shown; the JSON has more.

@@ -15,7 +15,7 @@ const word = { by: "ada", why: "test" };
 interface Shown {
   readonly error?: string;
   readonly done?: string[];
-  readonly tiers: { tier: string; order: { provider: string }[]; override: object | null }[];
+  readonly tiers: { tier: string; order: { provider: string }[]; sees: { provider: string }[]; override: object | null }[];
   readonly models: { provider: string; model: string; state: string; reason: string | null; hold: { by: string; until: number } | null }[];
   readonly operations: { action: string; by: string; why: string; what: string[] }[];
 }
@@ -93,6 +93,7 @@ describe("an operator", () => {
   it("changes a tier's order, and gives the contract's back", async () => {
     const { shown } = await tell({ action: "order", tier: "human", providers: ["openai", "cfai", "groq"] });
     expect(orderOf(shown, "human")).toEqual(["openai", "cfai", "groq"]);
+    expect(shown.tiers.find(({ tier }) => tier === "human")?.sees.map(({ provider }) => provider)).toEqual(["openai", "cfai", "groq"]);
     expect([await answeredBy(), await answeredBy({ "x-intelligence-tier": "advanced" })]).toEqual(["openai", "groq"]);
     expect(await answeredBy({}, {}, { provider: "groq" })).toBe("groq");
     expect(await answeredBy({}, { groq: "500" }, { provider: "groq" })).toBe("openai");

@@ -158,8 +158,9 @@ async function picture(env: Env): Promise<object> {
   return {
     now_ms: now,
     tiers: tierNames.map((tier) => {
-      const own = tiers[tier]?.models ?? [];
-      return { tier, order: breakers.overrides.sorted(tier, own), contract: own, override: breakers.overrides.orderOf(tier) ?? null };
+      const { models: own = [], sees = [] } = tiers[tier] ?? {};
+      const sorted = (targets: readonly Target[]) => breakers.overrides.sorted(tier, targets);
+      return { tier, order: sorted(own), sees: sorted(sees), contract: own, override: breakers.overrides.orderOf(tier) ?? null };
     }),
     models: models.map((target) => ({ ...target, configured: Object.hasOwn(ready, target.provider), ...stateOf(target, now) })),
     operations: await operations(env.KV),
