@@ -10,38 +10,51 @@ import (
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
-// quiet is how long nothing may have been collected before memory is given back.
+// quiet is how long little may have been allocated before memory is given back.
 const quiet = 2 * time.Second
+
+const (
+	// atWork is what is allocated in that time by one who works: a question to a model takes some 100 kB.
+	atWork = 512 << 10
+	// worthIt is what has to have been allocated since the last time for giving back to be worth a collection.
+	worthIt = 4 << 20
+	// gcPercent lets a heap of a few megabytes grow to five times as much before it is collected: what it holds then is given back at rest,
+	// and at work each collection costs the same however much it frees.
+	gcPercent = 400
+)
 
 // giveBack returns memory to the machine when work has come to a rest. An upload of bundles or a burst of messages leaves a heap several
 // times of what an idle account needs, and Go would keep it for minutes. The pages of the program and of the account's database that were
 // read are given back then too, the latter during work as well as soon as they are many: they grow with the account, not with what it does.
 func giveBack(ctx context.Context, s *store.Store) {
+	debug.SetGCPercent(gcPercent)
 	tick := time.NewTicker(quiet)
 	defer tick.Stop()
 	var given uint64
 	var files int64
-	for last := collections(); ; {
+	for last := allocated(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now := collections()
-		if now != last {
+		now := allocated()
+		if now-last > atWork {
 			s.Unmap(mostMapped)
 			last = now
 			continue
 		}
-		if now != given {
+		last = now
+		worth := now-given > worthIt
+		if worth {
 			debug.FreeOSMemory()
+			given = now
 		}
-		if now != given || mapped.Files() > files+fewMapped {
+		if worth || mapped.Files() > files+fewMapped {
 			s.Unmap(0)
 			mapped.ForgetProgram()
 			files = mapped.Files()
 		}
-		given = now
 	}
 }
 
@@ -51,9 +64,9 @@ const fewMapped = 4 << 20
 // mostMapped is how much of the database a working account keeps in its memory; below it, giving back would only cost faults.
 const mostMapped = 64 << 20
 
-// collections counts the garbage collections that allocating has caused, which a busy process makes all the time.
-func collections() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}}
+// allocated is how many bytes of heap were ever allocated. To ask stops nothing.
+func allocated() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }

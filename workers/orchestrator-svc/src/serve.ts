@@ -2,6 +2,7 @@ import { MODELS } from "../../shared/src/contract.gen";
 import { type Admitted, admit, OutOfBudget } from "../../shared/src/limits/admission";
 import { creditsOf as creditsOfMicro, priceOf } from "../../shared/src/money/micro";
 import { Problem } from "../../shared/src/problem";
+import { splitUrl } from "../../shared/src/router";
 import type { Call } from "../../shared/src/worker";
 import type { Asked } from "./asked";
 import { payerOf, usageOf } from "./charge";
@@ -57,7 +58,7 @@ export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door
   const about = { requestId: call.requestId, now: Math.floor(Date.now() / 1000) };
   const payer = payerOf(call.caller);
   const { name: _, pinned: __, weight: ___, hedgeMs: ____, minTokens: _____, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
-  const use = await once(call, [new URL(call.request.url).pathname, { ...asked, tier }]);
+  const use = await once(call, [splitUrl(call.request.url).path, { ...asked, tier }]);
   const balance = balances.shown(call.env.KV_BILLING, payer, Date.now());
   const cache = use.kept === undefined ? promptCache(call, asked, payer) : undefined;
   let admitted: Admitted | undefined;
@@ -198,7 +199,7 @@ async function keepAnswer(use: Once, answer: Answer): Promise<void> {
 async function bill({ call, asked, use, about, admitted, payer: account }: Served, answer: Answer): Promise<void> {
   const settled = admitted.settle(priceOf(answer.tokensIn + answer.tokensOut));
   if (account !== undefined) {
-    const route = new URL(call.request.url).pathname;
+    const route = splitUrl(call.request.url).path;
     const event = await usageOf({ account, route, skill: asked.skill, requestId: about.requestId, name: use.name }, answer, Date.now());
     await meter.charge(call.env.USAGE, event);
   }
