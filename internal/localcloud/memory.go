@@ -14,7 +14,7 @@ import (
 const quiet = 2 * time.Second
 
 const (
-	// atWork is what is allocated in that time by one who works: a question to a model takes some 100 kB.
+	// atWork is what is allocated in that time by one who works.
 	atWork = 512 << 10
 	// worthIt is what has to have been allocated since the last time for giving back to be worth a collection.
 	worthIt = 4 << 20
@@ -30,25 +30,21 @@ func giveBack(ctx context.Context, s *store.Store) {
 	debug.SetGCPercent(gcPercent)
 	tick := time.NewTicker(quiet)
 	defer tick.Stop()
-	var given uint64
+	seen := allocations{last: allocated()}
 	var files int64
-	for last := allocated(); ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now := allocated()
-		if now-last > atWork {
+		busy, worth := seen.look(allocated())
+		if busy {
 			s.Unmap(mostMapped)
-			last = now
 			continue
 		}
-		last = now
-		worth := now-given > worthIt
 		if worth {
 			debug.FreeOSMemory()
-			given = now
 		}
 		if worth || mapped.Files() > files+fewMapped {
 			s.Unmap(0)
@@ -56,6 +52,22 @@ func giveBack(ctx context.Context, s *store.Store) {
 			files = mapped.Files()
 		}
 	}
+}
+
+// allocations tells work from rest by how many bytes were ever allocated.
+type allocations struct {
+	last  uint64 // at the last look
+	given uint64 // when memory was last given back
+}
+
+// look says whether much was allocated since the last look, and if not, whether enough was since the last giving back, which then follows.
+func (a *allocations) look(now uint64) (busy, worth bool) {
+	busy = now-a.last > atWork
+	a.last = now
+	if worth = !busy && now-a.given > worthIt; worth {
+		a.given = now
+	}
+	return busy, worth
 }
 
 // fewMapped is how much of its files a process at rest may take up again before it gives them back once more.
