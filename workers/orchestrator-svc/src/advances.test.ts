@@ -40,6 +40,7 @@ async function settled(query: string) {
     if (standing.held === 0) {
       return standing;
     }
+    await scheduler.wait(10); // asking again at once, the runtime would never come to its timers
   }
 }
 
@@ -91,6 +92,27 @@ describe("who asks often", () => {
       expect(Math.abs(Number(call.headers["x-ratelimit-remaining"]) - (50 - admitted))).toBeLessThanOrEqual(6);
     }
     expect(admitted).toBe(50);
+  });
+
+  it("holds nothing when its last call ends while its advance is being given back", async () => {
+    const caller = user("leaving");
+    let open: Awaited<ReturnType<typeof ask>>;
+    let words = 0;
+    const limiter = {
+      fetch: async (url: string, init: RequestInit) => {
+        const response = await LIMITS.fetch(url, init);
+        if (url.endsWith("_advance") && ++words === 2) {
+          await open?.settle(600); // the limiter has heard that it is open
+        }
+        return response;
+      },
+    } as unknown as Fetcher;
+    for (const _ of [1, 2, 3]) {
+      await open?.settle(600);
+      open = await ask(limiter, caller, 5_000);
+    }
+    expect(words).toBe(1);
+    expect(await settled(`caller=${caller.id}`)).toMatchObject({ spent: 1_800, held: 0 });
   });
 
   it("holds nothing of what its tenant refuses", async () => {

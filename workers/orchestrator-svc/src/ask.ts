@@ -3,8 +3,9 @@ import type { Call } from "../../shared/src/worker";
 import { readChat, readCompletion, readSi } from "./asked";
 import { attached } from "./attachments";
 import type { Env } from "./env.gen";
-import type { Answer } from "./relay";
-import { creditsOf, type Door, serve } from "./serve";
+import type { Answer } from "./journey";
+import { creditsOf, serve } from "./serve";
+import type { Door } from "./served";
 
 /** A question of a skill. */
 export async function ask(call: Call<Env>): Promise<Response> {

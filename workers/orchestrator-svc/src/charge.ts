@@ -3,7 +3,7 @@ import { idOf, uuidv7 } from "../../shared/src/ids";
 import { accountOf } from "../../shared/src/money/account";
 import { priceOf } from "../../shared/src/money/micro";
 import { USAGE_VERSION, type UsageEvent } from "../../shared/src/money/usage";
-import type { Answer, Attempt } from "./relay";
+import type { Answer, Attempt } from "./journey";
 
 /** The account that pays for what a caller asks. Guests have none: what they use is nobody's to pay. */
 export function payerOf(caller: Caller): string | undefined {

@@ -7,8 +7,10 @@ import { Breakers, type Target } from "./breakers";
 import type { Env } from "./env.gen";
 import { Failure } from "./failure";
 import { HedgeBudget } from "./hedge";
+import type { Answer, Relay } from "./journey";
 import type { Provider } from "./provider";
-import { type Answer, type Relay, relayStream, relayWhole } from "./relay";
+import { relayStream } from "./relay-stream";
+import { relayWhole } from "./relay-whole";
 import type { Question } from "./wire";
 
 const { KV } = env as unknown as Env;

@@ -4,7 +4,7 @@ import { Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
 import { digestOf } from "./digest";
 import type { Env } from "./env.gen";
-import type { Answer } from "./relay";
+import type { Answer } from "./journey";
 
 const { keepS, maxKeyChars } = MODELS.idempotency;
 

@@ -35,6 +35,7 @@ async function settledOf(id: string) {
     if (standing.held === 0) {
       return standing;
     }
+    await scheduler.wait(10); // asking again at once, the runtime would never come to its timers
   }
 }
 

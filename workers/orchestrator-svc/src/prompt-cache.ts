@@ -6,7 +6,7 @@ import type { Call } from "../../shared/src/worker";
 import type { Asked } from "./asked";
 import { digestOf } from "./digest";
 import type { Env } from "./env.gen";
-import type { Answer } from "./relay";
+import type { Answer } from "./journey";
 
 const { keepS, maxChars, lookMs } = MODELS.promptCache;
 const skills: readonly string[] = MODELS.promptCache.skills;

@@ -5,8 +5,10 @@ import { MODELS } from "../../shared/src/contract.gen";
 import { KEYS, key } from "../../shared/src/keys";
 import { Breakers, type Sharing, type Target } from "./breakers";
 import type { Env } from "./env.gen";
+import type { Answer, Relay } from "./journey";
 import { providersOf } from "./provider";
-import { type Answer, type Relay, relayStream, relayWhole } from "./relay";
+import { relayStream } from "./relay-stream";
+import { relayWhole } from "./relay-whole";
 import type { Question } from "./wire";
 
 const bindings = { ...(env as unknown as Env), GROQ_API_KEY: "k", OPENAI_API_KEY: "k" };

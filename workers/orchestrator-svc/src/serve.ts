@@ -1,51 +1,22 @@
 import { MODELS } from "../../shared/src/contract.gen";
 import { type Admitted, admit, OutOfBudget } from "../../shared/src/limits/admission";
 import { creditsOf as creditsOfMicro, priceOf } from "../../shared/src/money/micro";
-import { Problem } from "../../shared/src/problem";
 import { splitUrl } from "../../shared/src/router";
 import type { Call } from "../../shared/src/worker";
 import type { Asked } from "./asked";
-import { payerOf, usageOf } from "./charge";
+import { payerOf } from "./charge";
 import type { Env } from "./env.gen";
 import type { Hedge } from "./hedge";
 import { type Once, once } from "./idempotency";
-import { balances, breakers, hedgeBudget, meter } from "./known";
+import type { Answer, Relay } from "./journey";
+import { balances, breakers, hedgeBudget } from "./known";
 import { mostOf, shortened } from "./most";
 import { type PromptCache, promptCache } from "./prompt-cache";
 import { providersOf } from "./provider";
-import { type Answer, type Delta, estimate, type Relay, relayStream, relayWhole } from "./relay";
+import { relayWhole } from "./relay-whole";
+import { replay, streamed } from "./serve-stream";
+import { type Door, finish, keepAnswer, type Served } from "./served";
 import type { Tier } from "./tier";
-
-/** How one of the doors writes an answer down. */
-export interface Door {
-  readonly whole: (answer: Answer, about: About) => Response;
-  readonly delta: (delta: Delta, index: number, about: About) => string;
-  readonly end: (answer: Answer, about: About) => string;
-  /** The end of a stream that could not be brought to its own. */
-  readonly broken: (problem: Problem, about: About) => string;
-}
-
-export interface About {
-  readonly requestId: string;
-  /** In seconds. */
-  readonly now: number;
-}
-
-/** One request on its way to an answer. */
-interface Served {
-  readonly call: Call<Env>;
-  readonly asked: Asked;
-  readonly use: Once;
-  readonly door: Door;
-  readonly about: About;
-  /** Who pays; nobody for a guest. */
-  readonly payer: string | undefined;
-  readonly balance: Promise<string | null>;
-  /** What was taken of the caller's limits. */
-  readonly admitted: Admitted;
-  /** Undefined where this question is always a model's to answer. */
-  readonly cache: PromptCache | undefined;
-}
 
 /** A question as it may be asked, and what was taken for it. */
 interface Admission {
@@ -174,113 +145,6 @@ async function whole(served: Served, relay: Relay): Promise<Response> {
   served.call.ctx.waitUntil(settled);
   await kept;
   return withFacts(served.door.whole(answer, served.about), answer, "MISS");
-}
-
-/**
- * Charging comes after the answer: who waits for it should not pay for what others may need. Keeping comes before, for a caller who gave
- * a key: one that loses the answer on its way and asks again has to find it.
- */
-function finish(served: Served, answer: Answer): { kept: Promise<void>; settled: Promise<unknown> } {
-  const kept = keepAnswer(served.use, answer);
-  return { kept, settled: Promise.all([kept, bill(served, answer), served.cache?.keep(answer)]) };
-}
-
-/** An answer that cannot be kept is given all the same: asked again it is made again, and charged once. */
-async function keepAnswer(use: Once, answer: Answer): Promise<void> {
-  try {
-    await use.keep(answer);
-  } catch (error) {
-    console.error(JSON.stringify({ worker: "orchestrator-svc", what: "answer not kept", cause: String(error) }));
-  } finally {
-    use.end();
-  }
-}
-
-async function bill({ call, asked, use, about, admitted, payer: account }: Served, answer: Answer): Promise<void> {
-  const settled = admitted.settle(priceOf(answer.tokensIn + answer.tokensOut));
-  if (account !== undefined) {
-    const route = splitUrl(call.request.url).path;
-    const event = await usageOf({ account, route, skill: asked.skill, requestId: about.requestId, name: use.name }, answer, Date.now());
-    await meter.charge(call.env.USAGE, event);
-  }
-  await settled;
-}
-
-const encoder = new TextEncoder();
-const streamHeaders = { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store" };
-
-/** How long a model may take to stop once its caller went away: one that is silent is not waited for. */
-const leaveMs = 1_000;
-
-/** The answer begins with the first content: until then a failure has a status of its own. */
-async function streamed(served: Served, relay: Relay): Promise<Response> {
-  const { call, asked, use, door, about } = served;
-  const deltas = relayStream(relay, asked.question);
-  const first = await deltas.next();
-  // Without a promise to wait for, the runtime may drop a request whose caller went away before it is charged.
-  const settled = Promise.withResolvers<unknown>();
-  call.ctx.waitUntil(settled.promise);
-  let open = true;
-  const settle = (done: () => Promise<unknown>) => {
-    if (open) {
-      open = false; // what came first counts, the end or the caller's leaving: a stream is charged once
-      settled.resolve(done());
-    }
-  };
-  let next: IteratorResult<Delta, Answer> | undefined = first;
-  let index = 0;
-  let text = "";
-  let last = first.value;
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = next ?? (await deltas.next());
-        next = undefined;
-        if (!done) {
-          text += value.text;
-          last = value;
-        }
-        if (!open) {
-          return;
-        }
-        if (!done) {
-          controller.enqueue(encoder.encode(door.delta(value, index++, about)));
-          return;
-        }
-        const finished = finish(served, value);
-        settle(() => finished.settled);
-        await finished.kept;
-        controller.enqueue(encoder.encode(door.end(value, about)));
-      } catch (error) {
-        if (!open) {
-          return;
-        }
-        settle(async () => {
-          use.end();
-          await served.admitted.settle(0);
-        });
-        const problem = error instanceof Problem ? error : new Problem(500, "internal_error", undefined, { cause: error });
-        controller.enqueue(encoder.encode(door.broken(problem, about)));
-      }
-      controller.close();
-    },
-    // The caller went away: the model is told to stop, nothing is kept, and what was generated is charged.
-    cancel() {
-      settle(async () => {
-        use.end();
-        await Promise.race([deltas.return(undefined as never), scheduler.wait(leaveMs)]);
-        await bill(served, { ...last, text, finish: "left", ...estimate(asked.question, text) });
-      });
-    },
-  });
-  const { provider, model } = first.value;
-  return new Response(body, { headers: { ...streamHeaders, "x-provider": provider, "x-model": model, "x-cache": "MISS" } });
-}
-
-function replay(answer: Answer, door: Door, about: About): Response {
-  const { provider, model, text } = answer;
-  const body = door.delta({ provider, model, text, attempts: answer.attempts }, 0, about) + door.end(answer, about);
-  return new Response(body, { headers: { ...streamHeaders, "x-provider": provider, "x-model": model, "x-cache": "HIT" } });
 }
 
 function withFacts(response: Response, answer: Answer, cache: "HIT" | "MISS"): Response {

@@ -129,3 +129,9 @@ export function tokensOfImages({ messages }: Question): number {
 export function estimateTokens(...texts: readonly string[]): number {
   return texts.reduce((sum, t) => sum + Math.ceil(t.length / 4), 0);
 }
+
+/** What a question and its answer come to where no provider counted, or not all of it. */
+export function estimate(question: Question, text: string): Usage {
+  const tokensIn = estimateTokens(...question.messages.map((m) => m.content)) + tokensOfImages(question);
+  return { tokensIn, tokensOut: estimateTokens(text) };
+}

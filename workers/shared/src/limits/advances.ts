@@ -13,6 +13,9 @@ const often = 2;
 /** Of so many subjects it is remembered when they asked; of who is forgotten each question is decided by its limiter. */
 const remembered = 10_000;
 
+/** Between the tries to give back, in milliseconds; what is not heard at all is let go when its hold ends. */
+const pausesMs = [50, 500, 3_000, 0];
+
 /** Who asks, for as long as a request lives. */
 export interface Asking {
   readonly desk: Desk;
@@ -88,7 +91,7 @@ export class Advances {
     if (ahead.gone && micro > 0) {
       await asking.desk.settle({ subjects: [subject], id: crypto.randomUUID(), micro });
     } else if (ahead.ending && ahead.idle && !ahead.waits) {
-      await this.#tell(asking, [[subject, ahead, ahead.back(Date.now())]]);
+      await this.#end(asking, subject, ahead);
     }
   }
 
@@ -144,6 +147,29 @@ export class Advances {
   }
 
   async #tell(asking: Asking, words: readonly (readonly [Subject, Ahead, Told])[]): Promise<void> {
+    await this.#say(asking, words);
+    for (const [subject, ahead] of words) {
+      if (ahead.ending && ahead.idle && !ahead.gone && !ahead.waits) {
+        asking.waitUntil(this.#end(asking, subject, ahead)); // its last question ended meanwhile, or nobody heard that it did
+      }
+    }
+  }
+
+  /** Says the last word of an advance until it is heard, or until it is asked for again. */
+  async #end(asking: Asking, subject: Subject, ahead: Ahead): Promise<void> {
+    for (const pause of pausesMs) {
+      await this.#say(asking, [[subject, ahead, ahead.back(Date.now())]]);
+      if (ahead.gone) {
+        return;
+      }
+      await scheduler.wait(pause);
+      if (!ahead.ending || !ahead.idle || ahead.waits || ahead.gone) {
+        return;
+      }
+    }
+  }
+
+  async #say(asking: Asking, words: readonly (readonly [Subject, Ahead, Told])[]): Promise<void> {
     const answers = await asking.desk.advance(words.map(([subject, , told]) => ({ subject, told })));
     await Promise.all(words.map(([subject, ahead, told], i) => this.#heard(asking, subject, ahead, told, answers?.[i] ?? null)));
   }
