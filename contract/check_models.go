@@ -10,6 +10,7 @@ func checkModels(c *Contract, rep *report) {
 	checkProviders(c, rep)
 	checkTiers(c, rep)
 	checkVision(c, rep)
+	checkHearing(c, rep)
 	checkTimes(c, rep)
 }
 

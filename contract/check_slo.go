@@ -126,4 +126,7 @@ func checkPrices(c *Contract, rep *report) {
 	if price%1000 != 0 {
 		rep.addf(file, "tokens.micro_credits_per_1k", "is %d, which is no whole number of micro-credits a token", price)
 	}
+	if c.Prices.Audio.MicroCreditsPerSecond == 0 {
+		rep.addf(file, "audio.micro_credits_per_second", "is 0: nothing that is heard would be paid for")
+	}
 }

@@ -6,6 +6,7 @@ type Models struct {
 	Tiers       map[string]Tier     `json:"tiers"`
 	DefaultTier string              `json:"default_tier"`
 	Vision      map[string]Vision   `json:"vision"` // the models that are shown images, by name
+	Hearing     Hearing             `json:"hearing"`
 	Times       Times               `json:"times"`
 	Breaker     Breaker             `json:"breaker"`
 	Hedging     Hedging             `json:"hedging"`
@@ -47,6 +48,11 @@ type Tier struct {
 	MaxImages      int      `json:"max_images,omitempty"`       // in one question
 	MaxImageBytes  int      `json:"max_image_bytes,omitempty"`  // each
 	MaxImagesBytes int      `json:"max_images_bytes,omitempty"` // together
+
+	Hears           []string `json:"hears,omitempty"`             // models of hearing, in order, for audio; without them the tier takes none
+	MaxAudios       int      `json:"max_audios,omitempty"`        // in one question
+	MaxAudioSeconds int      `json:"max_audio_seconds,omitempty"` // together
+	MaxAudioBytes   int      `json:"max_audio_bytes,omitempty"`   // together
 }
 
 // Vision is a model that sees.
@@ -55,6 +61,20 @@ type Vision struct {
 	Provider    string `json:"provider"`
 	Detail      string `json:"detail,omitempty"` // low or high, of a provider that tells them apart: what an image is shown in at most
 	ImageTokens int    `json:"image_tokens"`     // the most that one image comes to
+}
+
+// Hearing is who writes down what is said, and how much that comes to at most.
+type Hearing struct {
+	Why         string          `json:"why"`
+	WindowS     int             `json:"window_s"`
+	WindowBytes int             `json:"window_bytes"` // the most text, in UTF-8, of each started window of audio
+	Models      map[string]Hear `json:"models"`       // by name
+}
+
+// Hear is a model that hears.
+type Hear struct {
+	Why      string `json:"why"`
+	Provider string `json:"provider"`
 }
 
 // Model is one model of a provider.
@@ -66,10 +86,11 @@ type Model struct {
 // Times bound an attempt and the whole.
 type Times struct {
 	Why          string `json:"why"`
+	HearMS       int    `json:"hear_ms"`        // of one attempt to hear audio
 	FirstTokenMS int    `json:"first_token_ms"` // of a stream, until its first content
 	AnswerMS     int    `json:"answer_ms"`      // of an answer in one piece
 	GapMS        int    `json:"gap_ms"`         // of a stream, between two pieces of content
-	OverallMS    int    `json:"overall_ms"`     // of all attempts, until the answer or its first content
+	OverallMS    int    `json:"overall_ms"`     // of all attempts, to hear and to answer, until the answer or its first content
 }
 
 // Breaker says when a model is left alone.

@@ -88,6 +88,7 @@ type Pressure struct {
 type Prices struct {
 	Unit   Unit       `json:"unit"`
 	Tokens TokenPrice `json:"tokens"`
+	Audio  AudioPrice `json:"audio"`
 }
 
 // Unit is how credits are counted.
@@ -100,4 +101,10 @@ type Unit struct {
 type TokenPrice struct {
 	Why               string `json:"why"`
 	MicroCreditsPer1K int    `json:"micro_credits_per_1k"`
+}
+
+// AudioPrice is what it costs to have audio written down; a started millisecond counts.
+type AudioPrice struct {
+	Why                   string `json:"why"`
+	MicroCreditsPerSecond int    `json:"micro_credits_per_second"`
 }

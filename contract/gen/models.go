@@ -17,6 +17,8 @@ type tsTier struct {
 	HedgeMs       int              `json:"hedgeMs,omitempty"`
 	Sees          []contract.Model `json:"sees"`
 	Images        tsImages         `json:"images"`
+	Hears         []contract.Model `json:"hears"`
+	Audio         tsAudio          `json:"audio"`
 }
 
 // tsImages bounds what a tier is shown.
@@ -25,6 +27,13 @@ type tsImages struct {
 	EachBytes int `json:"eachBytes"`
 	AllBytes  int `json:"allBytes"`
 	Tokens    int `json:"tokens"` // the most that one comes to, at any model that the tier shows it
+}
+
+// tsAudio bounds what a tier hears in one question.
+type tsAudio struct {
+	Max     int `json:"max"`
+	Seconds int `json:"seconds"`
+	Bytes   int `json:"bytes"`
 }
 
 // modelsOf spells out aliases of tiers, so that a Worker looks a name up once.
@@ -36,8 +45,13 @@ func modelsOf(m contract.Models, weights map[string]int) any {
 			sees = append(sees, contract.Model{Provider: m.Vision[model].Provider, Model: model})
 			tokens = max(tokens, m.Vision[model].ImageTokens)
 		}
+		hears := make([]contract.Model, 0, len(t.Hears))
+		for _, model := range t.Hears {
+			hears = append(hears, contract.Model{Provider: m.Hearing.Models[model].Provider, Model: model})
+		}
+		audio := tsAudio{t.MaxAudios, t.MaxAudioSeconds, t.MaxAudioBytes}
 		images := tsImages{t.MaxImages, t.MaxImageBytes, t.MaxImagesBytes, tokens}
-		tiers[name] = tsTier{t.Models, t.Guests, t.MinTokens, t.MaxTokens, t.MaxInputChars, weights[name], t.HedgeMS, sees, images}
+		tiers[name] = tsTier{t.Models, t.Guests, t.MinTokens, t.MaxTokens, t.MaxInputChars, weights[name], t.HedgeMS, sees, images, hears, audio}
 		for _, alias := range t.Aliases {
 			aliases[alias] = name
 		}
@@ -45,7 +59,8 @@ func modelsOf(m contract.Models, weights map[string]int) any {
 	const second = 1000
 	return map[string]any{
 		"tiers": tiers, "aliases": aliases, "defaultTier": m.DefaultTier, "details": detailsOf(m),
-		"times": map[string]int{"firstTokenMs": m.Times.FirstTokenMS, "answerMs": m.Times.AnswerMS, "gapMs": m.Times.GapMS, "overallMs": m.Times.OverallMS},
+		"hearing": map[string]int{"windowMs": m.Hearing.WindowS * second, "windowBytes": m.Hearing.WindowBytes},
+		"times":   map[string]int{"hearMs": m.Times.HearMS, "firstTokenMs": m.Times.FirstTokenMS, "answerMs": m.Times.AnswerMS, "gapMs": m.Times.GapMS, "overallMs": m.Times.OverallMS},
 		"breaker": map[string]int{
 			"failures": m.Breaker.Failures, "windowMs": m.Breaker.WindowS * second, "openMs": m.Breaker.OpenS * second, "maxOpenMs": m.Breaker.MaxOpenS * second,
 			"deniedMs": m.Breaker.DeniedS * second, "probeMs": m.Breaker.ProbeS * second, "pollMs": m.Breaker.PollS * second,

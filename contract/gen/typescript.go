@@ -60,6 +60,7 @@ func shared(c *contract.Contract) []byte {
 	constant(&b, "ERROR_FORMATS", "How errors are written on paths that speak another platform's format.", errorFormatsOf(c))
 	constant(&b, "PRICES", "What usage costs, in whole micro-credits.", map[string]int{
 		"microPerCredit": c.Prices.Unit.MicroCreditsPerCredit, "microPer1kTokens": c.Prices.Tokens.MicroCreditsPer1K,
+		"microPerAudioSecond": c.Prices.Audio.MicroCreditsPerSecond,
 	})
 	constant(&b, "ALLOWANCES", "How much callers and tenants may ask for; times in milliseconds, money in micro-credits.", allowancesOf(c))
 	constant(&b, "QUEUES", "Every queue, and how its messages are taken.", queuesOf(c))

@@ -227,6 +227,7 @@ export const ERROR_FORMATS = {
 /** What usage costs, in whole micro-credits. */
 export const PRICES = {
   "microPer1kTokens": 50000,
+  "microPerAudioSecond": 500,
   "microPerCredit": 1000000
 } as const;
 
@@ -379,6 +380,10 @@ export const MODELS = {
     "gpt-4o": "high",
     "gpt-4o-mini": "low"
   },
+  "hearing": {
+    "windowBytes": 2048,
+    "windowMs": 30000
+  },
   "hedging": {
     "burst": 5,
     "share": 0.1
@@ -437,6 +442,25 @@ export const MODELS = {
         "eachBytes": 1572864,
         "allBytes": 2097152,
         "tokens": 2833
+      },
+      "hears": [
+        {
+          "provider": "groq",
+          "model": "whisper-large-v3-turbo"
+        },
+        {
+          "provider": "cfai",
+          "model": "@cf/openai/whisper-large-v3-turbo"
+        },
+        {
+          "provider": "openai",
+          "model": "whisper-1"
+        }
+      ],
+      "audio": {
+        "max": 3,
+        "seconds": 120,
+        "bytes": 2097152
       }
     },
     "human": {
@@ -478,6 +502,25 @@ export const MODELS = {
         "eachBytes": 1048576,
         "allBytes": 1572864,
         "tokens": 2833
+      },
+      "hears": [
+        {
+          "provider": "groq",
+          "model": "whisper-large-v3-turbo"
+        },
+        {
+          "provider": "cfai",
+          "model": "@cf/openai/whisper-large-v3-turbo"
+        },
+        {
+          "provider": "openai",
+          "model": "whisper-1"
+        }
+      ],
+      "audio": {
+        "max": 2,
+        "seconds": 60,
+        "bytes": 2097152
       }
     },
     "super": {
@@ -519,6 +562,25 @@ export const MODELS = {
         "eachBytes": 2097152,
         "allBytes": 2097152,
         "tokens": 2500
+      },
+      "hears": [
+        {
+          "provider": "groq",
+          "model": "whisper-large-v3-turbo"
+        },
+        {
+          "provider": "cfai",
+          "model": "@cf/openai/whisper-large-v3-turbo"
+        },
+        {
+          "provider": "openai",
+          "model": "whisper-1"
+        }
+      ],
+      "audio": {
+        "max": 4,
+        "seconds": 180,
+        "bytes": 2621440
       }
     }
   },
@@ -526,6 +588,7 @@ export const MODELS = {
     "answerMs": 8000,
     "firstTokenMs": 7000,
     "gapMs": 8000,
+    "hearMs": 5000,
     "overallMs": 25000
   }
 } as const;
