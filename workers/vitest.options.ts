@@ -198,7 +198,8 @@ function service(name: string) {
 
 /**
  * What the doubles of the model providers share: the last message's text says, as JSON, how each provider behaves. Who is shown images
- * says which, and in what detail; a model that does not see takes none.
+ * says which, and in what detail; a model that does not see takes none. Audio says it in its samples,
+ * and what is said in it, and for how long. What has "Repeat:" in it is repeated.
  */
 const behaviour = `
 const words = ["One", " two", " three", " four", " five"];
@@ -209,12 +210,19 @@ export const isBlind = (model, messages) => imagesOf(messages).length > 0 && !/g
 export function behaviourOf(messages, provider) {
   try { return JSON.parse(partsOf(messages.findLast((m) => m.role === "user"))[0].text)[provider] ?? "ok"; } catch { return "ok"; }
 }
+export function heard(bytes, provider) {
+  const text = new TextDecoder().decode(bytes);
+  let told = {};
+  try { told = JSON.parse(text.slice(text.indexOf("{"), text.lastIndexOf("}") + 1)); } catch {}
+  return { how: told[provider] ?? "ok", text: told.say ?? "heard " + bytes.length + " bytes", duration: told.duration };
+}
 /** The words that are left to say: a conversation that ends in an answer is gone on with, or begun again. */
 function wordsFor(messages, how) {
   if (how === "empty") return [];
   const images = imagesOf(messages);
   if (images.length > 0) return ["Seen", ...images.map(({ url, detail }) => " " + (detail ?? "undetailed") + " " + url)];
   const last = messages.at(-1);
+  if (String(last.content).includes("Repeat:")) return [last.content];
   return last.role === "assistant" && how !== "again" ? words.slice(last.content.trim().split(" ").length) : words;
 }
 export function whole(messages, how) {
@@ -246,10 +254,16 @@ const aiDouble = {
       type: "ESModule" as const,
       path: "ai.mjs",
       contents: `import { WorkerEntrypoint } from "cloudflare:workers";
-import { behaviourOf, isBlind, whole, stream } from "./behaviour.mjs";
-const thrown = { "402": "4006: you have used up your daily free allocation", "429": "3040: Capacity temporarily exceeded", "500": "3043: Internal server error" };
+import { behaviourOf, heard, isBlind, whole, stream } from "./behaviour.mjs";
+const thrown = { "400": "5006: Error: Invalid input", "402": "4006: you have used up your daily free allocation", "429": "3040: Capacity temporarily exceeded", "500": "3043: Internal server error" };
 export default class extends WorkerEntrypoint {
-  async run(model, { prompt, messages, max_tokens, stream: streaming }) {
+  async run(model, { prompt, messages, max_tokens, stream: streaming, audio }) {
+    if (audio !== undefined) {
+      const { how, text, duration } = heard(Uint8Array.fromBase64(audio), "cfai");
+      if (!/whisper/.test(model)) throw new Error("5006: Error: required properties at '/' are 'messages'");
+      if (thrown[how]) throw new Error(thrown[how]);
+      return how === "malformed" ? { text: 7 } : { text, transcription_info: { language: "en", duration } };
+    }
     if (prompt === "fail") throw new Error("3040: out of capacity");
     if (prompt !== undefined) return { response: model + " " + max_tokens + " " + prompt };
     if (isBlind(model, messages)) throw new Error("5006: Error: Type mismatch of '/messages/0/content', 'array' not in 'string'");
@@ -277,13 +291,10 @@ const internetDouble = {
     {
       type: "ESModule" as const,
       path: "internet.mjs",
-      contents: `import { behaviourOf, isBlind, whole, stream } from "./behaviour.mjs";
+      contents: `import { behaviourOf, heard, isBlind, whole, stream } from "./behaviour.mjs";
 const hosts = { "api.groq.localhost": "groq", "api.openai.localhost": "openai" };
 const usage = { prompt_tokens: 20, completion_tokens: 5, total_tokens: 25 };
-async function chat(request, provider) {
-  const { model, messages, stream: streaming } = await request.json();
-  if (isBlind(model, messages)) return Response.json({ error: { message: "content must be a string" } }, { status: 400 });
-  const how = behaviourOf(messages, provider);
+function failing(how) {
   if (how === "refuse") return new Response("error code: 521", { status: 521 });
   if (how === "lost") throw new Error("connection lost");
   if (/^\\d+/.test(how)) {
@@ -292,6 +303,25 @@ async function chat(request, provider) {
   }
   if (how === "silent") return new Promise((resolve) => setTimeout(resolve, 1500));
   if (how === "html") return new Response("<p>down", { headers: { "content-type": "text/html" } });
+}
+/** Answers as OpenAI's transcriptions do: only who asks for the longer answer is told how long it was. */
+async function transcribe(request, provider) {
+  const form = await request.formData();
+  const file = form.get("file");
+  if (!/^whisper/.test(form.get("model")) || !/\\.(wav|mp3|ogg|webm|m4a|flac)$/.test(file.name)) return Response.json({ error: { message: "no" } }, { status: 400 });
+  const { how, text, duration } = heard(await file.bytes(), provider);
+  const failed = failing(how);
+  if (failed !== undefined) return failed;
+  if (how === "malformed") return new Response('{"text": ');
+  return Response.json({ text, ...(form.get("response_format") === "verbose_json" ? { duration, segments: [] } : {}) });
+}
+async function chat(request, provider) {
+  if (new URL(request.url).pathname.endsWith("/audio/transcriptions")) return transcribe(request, provider);
+  const { model, messages, stream: streaming } = await request.json();
+  if (isBlind(model, messages)) return Response.json({ error: { message: "content must be a string" } }, { status: 400 });
+  const how = behaviourOf(messages, provider);
+  const failed = failing(how);
+  if (failed !== undefined) return failed;
   if (streaming) {
     const chunk = (delta, finish_reason, more) => "data: " + JSON.stringify({ choices: [{ index: 0, delta, finish_reason }], ...more }) + "\\n\\n";
     const body = stream(messages, how, (content) => chunk({ content }, null), [chunk({}, "stop", { usage }), "data: [DONE]\\n\\n"]);

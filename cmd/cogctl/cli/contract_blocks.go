@@ -131,10 +131,10 @@ func flowPromise(c *contract.Contract, f contract.Flow) string {
 
 // modelRows lists the models of each tier in the order in which they are tried.
 func modelRows(m contract.Models) term.Rows {
-	rows := term.Rows{Columns: []string{"tier", "models, in order", "shown images", "tokens", "why"}}
+	rows := term.Rows{Columns: []string{"tier", "models, in order", "shown images", "have audio heard", "seconds", "tokens", "why"}}
 	for _, name := range sortedKeys(m.Tiers) {
 		t := m.Tiers[name]
-		rows.Rows = append(rows.Rows, term.Row(name, modelWords(t.Models), strings.Join(t.Sees, ", "), fmt.Sprint(t.MaxTokens), t.Why))
+		rows.Rows = append(rows.Rows, term.Row(name, modelWords(t.Models), strings.Join(t.Sees, ", "), strings.Join(t.Hears, ", "), fmt.Sprint(t.MaxAudioSeconds), fmt.Sprint(t.MaxTokens), t.Why))
 	}
 	return rows
 }
@@ -166,6 +166,7 @@ func priceFacts(p contract.Prices) term.Facts {
 	return term.Facts{
 		{Name: "credit", Value: term.T(fmt.Sprintf("%d micro-credits", p.Unit.MicroCreditsPerCredit))},
 		{Name: "1,000 tokens", Value: term.T(fmt.Sprintf("%d micro-credits", p.Tokens.MicroCreditsPer1K))},
+		{Name: "a second of audio", Value: term.T(fmt.Sprintf("%d micro-credits", p.Audio.MicroCreditsPerSecond))},
 	}
 }
 

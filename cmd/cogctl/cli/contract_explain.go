@@ -24,7 +24,7 @@ type explanation struct {
 func newContractExplain(d *Deps) *cobra.Command {
 	return &cobra.Command{
 		Use: "explain <name>", Short: "Say what a thing of the contract is, why it is there and what uses it",
-		Long:    "Say what a thing of the contract is, why it is there and what uses it. A name is a Worker, a store, a path or alias, a key, an objective, an environment, a tier, a model that sees, a role, or a binding as worker/BINDING.",
+		Long:    "Say what a thing of the contract is, why it is there and what uses it. A name is a Worker, a store, a path or alias, a key, an objective, an environment, a tier, a model that sees or hears, a role, or a binding as worker/BINDING.",
 		Example: "  cogctl contract explain keys\n  cogctl contract explain cognomega-api/AUTH\n  cogctl contract explain /healthz",
 		Args:    cobra.ExactArgs(1), ValidArgsFunction: d.completeNames,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -47,7 +47,7 @@ func (d *Deps) completeNames(_ *cobra.Command, args []string, _ string) ([]strin
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	names := slices.Concat(sortedKeys(c.Workers), sortedKeys(c.Stores), c.PublicPaths(), sortedKeys(c.Keys), sortedKeys(c.SLO), sortedKeys(c.Uptime), sortedKeys(c.Flow), sortedKeys(c.Envs),
-		sortedKeys(c.Models.Tiers), sortedKeys(c.Models.Vision), sortedKeys(c.Limits.Roles))
+		sortedKeys(c.Models.Tiers), sortedKeys(c.Models.Vision), sortedKeys(c.Models.Hearing.Models), sortedKeys(c.Limits.Roles))
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 

@@ -53,6 +53,7 @@ type providerTier struct {
 	Tier     string         `json:"tier"`
 	Order    []modelName    `json:"order"`
 	Sees     []modelName    `json:"sees"` // in order too, of questions with images; none where the tier takes none
+	Hears    []modelName    `json:"hears"` // in order, of audio; none where the tier takes none
 	Contract []modelName    `json:"contract"`
 	Override *providerOrder `json:"override"`
 }
@@ -90,7 +91,7 @@ func newProvidersStatus(d *Deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show every model's breaker, the order of each tier, and what operators did", Args: cobra.NoArgs,
 		Long: "Show every model's breaker, the order of each tier, and what operators did lately. One isolate of the Worker answers, after it has looked what the others wrote: what they have seen since may be " +
-			"missing for as long as the bound that is shown, KV's visibility and the time between two looks. Exit 1 when a tier has no model left that may be asked, or none of those that it shows images.",
+			"missing for as long as the bound that is shown, KV's visibility and the time between two looks. Exit 1 when a tier has no model left that may be asked, or none of those that it shows images or has hear audio.",
 		Example: "  cogctl providers status\n  cogctl providers status --env production -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := d.providers(cmd.Context(), keyFile, nil)
@@ -135,7 +136,7 @@ func (d *Deps) providers(ctx context.Context, keyFile string, change map[string]
 	return r, err
 }
 
-// dark are the tiers none of whose models may be asked now, or none of those that see.
+// dark are the tiers none of whose models may be asked now, or none of those that see, or that hear.
 func (r *providersResult) dark() []string {
 	lit := map[string]bool{}
 	for _, m := range r.Models {
@@ -146,8 +147,13 @@ func (r *providersResult) dark() []string {
 		asked := func(m modelName) bool { return lit[m.Provider+":"+m.Model] }
 		if !slices.ContainsFunc(t.Order, asked) {
 			dark = append(dark, t.Tier)
-		} else if len(t.Sees) > 0 && !slices.ContainsFunc(t.Sees, asked) {
+			continue
+		}
+		if len(t.Sees) > 0 && !slices.ContainsFunc(t.Sees, asked) {
 			dark = append(dark, t.Tier+" for images")
+		}
+		if len(t.Hears) > 0 && !slices.ContainsFunc(t.Hears, asked) {
+			dark = append(dark, t.Tier+" for audio")
 		}
 	}
 	return dark
@@ -210,13 +216,13 @@ func (r *providersResult) modelRows() term.Rows {
 }
 
 func (r *providersResult) tierRows() term.Rows {
-	rows := term.Rows{Columns: []string{"tier", "asks in this order", "about images", "says"}}
+	rows := term.Rows{Columns: []string{"tier", "asks in this order", "about images", "to hear audio", "says"}}
 	for _, t := range r.Tiers {
 		says := term.DimText("the contract")
 		if t.Override != nil {
 			says = term.T(fmt.Sprintf("%s %s: %s", t.Override.By, r.ago(t.Override.AtMS), t.Override.Why))
 		}
-		rows.Rows = append(rows.Rows, []term.Text{term.T(t.Tier), term.T(providerList(t.Order)), term.T(providerList(t.Sees)), says})
+		rows.Rows = append(rows.Rows, []term.Text{term.T(t.Tier), term.T(providerList(t.Order)), term.T(providerList(t.Sees)), term.T(providerList(t.Hears)), says})
 	}
 	return rows
 }

@@ -30,7 +30,10 @@ type chatRequest struct {
 	} `json:"stream_options"`
 }
 
-func (chat) model(_ *http.Request, body []byte) string {
+func (chat) model(r *http.Request, body []byte) string {
+	if u, ok := uploadIn(r, body); ok {
+		return u.model
+	}
 	var req struct{ Model string }
 	_ = json.Unmarshal(body, &req) // a body that is no JSON names no model
 	return req.Model
@@ -59,7 +62,7 @@ func (chat) refuse(w http.ResponseWriter, status int) {
 }
 
 func (c chat) answer(w http.ResponseWriter, r *http.Request, empty bool) {
-	if r.URL.Path != c.prefix+"/chat/completions" || r.Method != http.MethodPost {
+	if path, _ := strings.CutPrefix(r.URL.Path, c.prefix); r.Method != http.MethodPost || path != "/chat/completions" && path != transcriptions {
 		http.Error(w, "not emulated: "+r.Method+" "+r.URL.Path, http.StatusNotImplemented)
 		return
 	}
@@ -69,6 +72,10 @@ func (c chat) answer(w http.ResponseWriter, r *http.Request, empty bool) {
 	}
 	var req chatRequest
 	body, err := io.ReadAll(r.Body)
+	if err == nil && r.URL.Path == c.prefix+transcriptions {
+		c.transcribe(w, r, body, empty)
+		return
+	}
 	if err != nil || json.Unmarshal(body, &req) != nil || len(req.Messages) == 0 {
 		c.refuse(w, http.StatusBadRequest)
 		return

@@ -39,12 +39,13 @@ function accepts(header: string | null, type: string): boolean {
 const event = (name: string, data: unknown) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 
 function metaOf(answer: Answer, requestId: string): object {
-  const { provider, model, tokensIn, tokensOut, attempts } = answer;
+  const { provider, model, tokensIn, tokensOut, audioMs, attempts } = answer;
   return {
     provider,
     model,
     tokens_in: tokensIn,
     tokens_out: tokensOut,
+    ...(audioMs === undefined ? {} : { audio_seconds: audioMs / 1000 }),
     credits_used: Number(creditsOf(answer)),
     request_id: requestId,
     attempts,

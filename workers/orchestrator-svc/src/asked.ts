@@ -2,9 +2,10 @@ import { type JsonObject, optionalText, requiredText } from "../../shared/src/bo
 import type { Caller } from "../../shared/src/caller";
 import { SKILLS } from "../../shared/src/contract.gen";
 import { Problem } from "../../shared/src/problem";
-import { type Image, imageOfPart, refuseMany, refuseTooMuch } from "./image";
+import { audioOfPart, refuseManyAudios, refuseTooMuchAudio } from "./audio";
+import { imageOfPart, refuseMany, refuseTooMuch } from "./image";
 import { facing, type Offer, preferring, type Tier, tierOf, tierOfModel } from "./tier";
-import { imagesOf, type Message, type Question } from "./wire";
+import { audiosOf, imagesOf, type Message, messageOf, type Part, type Question } from "./wire";
 
 /** A request that has been read: what to ask, and whom. */
 export interface Asked {
@@ -73,10 +74,12 @@ export async function readChat(body: JsonObject, header: string | null, caller: 
       `messages is a list of 1 to ${maxMessages} messages.`,
     );
   }
-  refuseMany(countImages(body.messages), tier.images); // before the first is taken apart: there may be thousands
+  refuseMany(countParts(body.messages, "image_url"), tier.images); // before the first is taken apart: there may be thousands
+  refuseManyAudios(countParts(body.messages, "input_audio"), tier.audio);
   const messages = await Promise.all(body.messages.map((given, at) => chatMessage(given, at, tier)));
   const images = imagesOf(messages);
   refuseTooMuch(images, tier.images);
+  refuseTooMuchAudio(audiosOf(messages), tier.audio);
   return asked(messages, facing(tier, images.length > 0), "general", body);
 }
 
@@ -92,40 +95,36 @@ function isTextFormat(value: unknown): boolean {
 
 const roles: Readonly<Record<string, Message["role"]>> = { system: "system", developer: "system", user: "user", assistant: "assistant" };
 
-function countImages(messages: readonly unknown[]): number {
+function countParts(messages: readonly unknown[], type: string): number {
   const parts = messages.flatMap((given) => (given as { content?: unknown } | null)?.content ?? []);
-  return parts.filter((part) => (part as { type?: unknown } | null)?.type === "image_url").length;
+  return parts.filter((part) => (part as { type?: unknown } | null)?.type === type).length;
 }
 
 async function chatMessage(given: unknown, at: number, tier: Offer): Promise<Message> {
   const { role, content } = (given ?? {}) as { role?: unknown; content?: unknown };
   const known = typeof role === "string" && Object.hasOwn(roles, role) ? roles[role] : undefined;
   const parts = Array.isArray(content) ? await Promise.all(content.map((part) => partOf(part, tier))) : [content];
-  const texts = parts.filter((part) => typeof part === "string");
-  const images = texts.length < parts.length;
-  if (known === undefined || parts.includes(undefined) || (images && (known !== "user" || !Array.isArray(content)))) {
+  const more = parts.some((part) => typeof part !== "string");
+  if (known === undefined || parts.includes(undefined) || (more && (known !== "user" || !Array.isArray(content)))) {
     throw new Problem(400, "invalid_messages", `messages[${at}] has no role or content that is offered.`);
   }
-  return { role: known, content: texts.join("\n"), ...(images ? { parts: parts as (string | Image)[] } : {}) };
+  return messageOf(known, parts as Part[], "\n");
 }
 
 /** One part of a message; undefined where it is none. */
-async function partOf(given: unknown, tier: Offer): Promise<string | Image | undefined> {
+async function partOf(given: unknown, tier: Offer): Promise<Part | undefined> {
   const { type, text } = (given ?? {}) as { type?: unknown; text?: unknown };
   if (type === "image_url") {
     return imageOfPart(given, tier.images);
   }
-  if (typeof type === "string" && Object.hasOwn(unreadable, type)) {
-    throw new Problem(415, "attachment_unreadable", unreadable[type]);
+  if (type === "input_audio") {
+    return audioOfPart(given, tier.audio);
+  }
+  if (type === "file") {
+    throw new Problem(415, "attachment_unreadable", "A file is stored first, and then named among the attachments of /api/si/ask.");
   }
   return type === "text" && typeof text === "string" ? text : undefined;
 }
-
-/** Parts that OpenAI's format has and no model of ours is given. */
-const unreadable: Readonly<Record<string, string>> = {
-  input_audio: "No model of this platform hears yet.",
-  file: "A file is stored first, and then named among the attachments of /api/si/ask.",
-};
 
 function message(role: Message["role"], content: string): Message {
   return { role, content };
@@ -136,11 +135,13 @@ export function lengthened(before: Read, messages: readonly Message[]): Asked {
   checkLength(messages, before.tier);
   const images = imagesOf(messages);
   refuseTooMuch(images, before.tier.images);
+  refuseTooMuchAudio(audiosOf(messages), before.tier.audio);
   return { ...before, tier: facing(before.tier, images.length > 0), question: { ...before.question, messages } };
 }
 
 function checkLength(messages: readonly Message[], { maxInputChars }: Tier): void {
-  const chars = messages.reduce((sum, m) => sum + m.content.length, 0);
+  const said = audiosOf(messages).reduce((sum, { mostBytes }) => sum + mostBytes, 0);
+  const chars = messages.reduce((sum, m) => sum + m.content.length, said);
   if (chars > maxInputChars) {
     throw new Problem(413, "input_too_long", `This tier reads ${maxInputChars} characters, and this is ${chars}.`);
   }

@@ -4,15 +4,16 @@ import { within } from "../../shared/src/deadline";
 import { Problem } from "../../shared/src/problem";
 import type { Call } from "../../shared/src/worker";
 import { type Asked, lengthened, type Read } from "./asked";
+import { Audio, audioOf, isAudioType, refuseHeavy, refuseManyAudios } from "./audio";
 import type { Env } from "./env.gen";
 import { Image, imageOf, isImageType, refuseLarge, refuseMany } from "./image";
 import type { Offer } from "./tier";
-import type { Message } from "./wire";
+import { type Message, messageOf, type Part } from "./wire";
 
 /** One file that goes with a question. */
 interface Attachment {
   readonly key: string;
-  readonly role: "context" | "input" | "image";
+  readonly role: "context" | "input" | "image" | "audio";
 }
 
 const maxAttachments = 8;
@@ -22,13 +23,14 @@ const readTimeoutMs = 10_000;
 /** What a model of words can read. */
 const readable = /^(text\/|application\/(json|xml|yaml|x-yaml|javascript|sql)\b)/;
 
-/** The question with its attachments: context comes before it, input and images are a part of it. */
+/** The question with its attachments: context comes before it, input, images and audio are a part of it. */
 export async function attached(call: Call<Env>, asked: Read, body: JsonObject): Promise<Asked> {
   const attachments = attachmentsIn(body);
   if (attachments.length === 0) {
     return lengthened(asked, asked.question.messages);
   }
   refuseMany(attachments.filter(({ role }) => role === "image").length, asked.tier.images);
+  refuseManyAudios(attachments.filter(({ role }) => role === "audio").length, asked.tier.audio);
   const files = await Promise.all(attachments.map((attachment) => read(call, attachment, asked.tier)));
   const messages = [...asked.question.messages];
   const last = messages.pop() as Message;
@@ -39,15 +41,17 @@ export async function attached(call: Call<Env>, asked: Read, body: JsonObject): 
   return lengthened(asked, [...messages, ...context, userMessage([last.content, ...own])]);
 }
 
-/** What a model is given of a file: its text, or the image after its name. */
-function partsOf(attachment: Attachment, file: string | Image): readonly (string | Image)[] {
+/** What a model is given of a file: its text, what is said in it, or the image after its name. */
+function partsOf(attachment: Attachment, file: Part): readonly Part[] {
   const name = `<file name="${nameOf(attachment)}"`;
+  if (file instanceof Audio) {
+    return [`${name}>`, file, "</file>"];
+  }
   return file instanceof Image ? [`${name} />`, file] : [`${name}>\n${file}\n</file>`];
 }
 
-function userMessage(parts: readonly (string | Image)[]): Message {
-  const content = parts.filter((part) => typeof part === "string").join("\n\n");
-  return { role: "user", content, ...(parts.some((part) => part instanceof Image) ? { parts } : {}) };
+function userMessage(parts: readonly Part[]): Message {
+  return messageOf("user", parts, "\n\n");
 }
 
 function attachmentsIn({ attachments }: JsonObject): readonly Attachment[] {
@@ -65,42 +69,60 @@ function attachmentOf(given: unknown, at: number): Attachment {
   if (storage !== "r2" || typeof key !== "string" || key === "" || key.length > maxKeyChars || !key.isWellFormed()) {
     throw new Problem(400, "invalid_attachments", `attachments[${at}] does not name a file: {storage: "r2", key, role}.`);
   }
-  if (role === "audio") {
-    throw new Problem(415, "attachment_unreadable", `attachments[${at}] is audio, and no model of this platform hears yet.`);
-  }
-  if (role !== "context" && role !== "input" && role !== "image") {
-    throw new Problem(400, "invalid_attachments", `attachments[${at}].role is context, input or image.`);
+  if (role !== "context" && role !== "input" && role !== "image" && role !== "audio") {
+    throw new Problem(400, "invalid_attachments", `attachments[${at}].role is context, input, image or audio.`);
   }
   return { key, role };
 }
 
 /** Files-svc knows whose a file is: of another's it says 403, whether it is there or not. */
-async function read({ env, request, requestId }: Call<Env>, { key, role }: Attachment, tier: Offer): Promise<string | Image> {
+async function read({ env, request, requestId }: Call<Env>, { key, role }: Attachment, tier: Offer): Promise<Part> {
   const headers = { [CALLER_HEADER]: request.headers.get(CALLER_HEADER) ?? "", [REQUEST_ID_HEADER]: requestId };
   const late = () => new Problem(504, "attachment_timeout", undefined, { headers: { "retry-after": "5" } });
   const response = await within(readTimeoutMs, env.FILES.fetch(`https://service/api/files/${encodeURIComponent(key)}`, { headers }), late);
   const type = response.headers.get("content-type") ?? "";
   const size = Number(response.headers.get("content-length"));
-  const isImage = role === "image" || isImageType(type);
+  const kind = kindOf(role, type);
   try {
-    refuse(response.status, type, size, isImage, tier);
+    refuse(response.status, type, size, kind, tier);
   } catch (error) {
     await response.body?.cancel();
     throw error;
   }
   const bytes = await within(readTimeoutMs, response.arrayBuffer(), late);
-  return isImage ? imageOf(new Uint8Array(bytes), tier.images) : textOf(bytes);
+  return readers[kind](bytes, tier);
 }
 
+type Kind = "image" | "audio" | "text";
+
+/** What its role says it is, else what it was stored as. */
+function kindOf(role: Attachment["role"], type: string): Kind {
+  if (role === "image" || role === "audio") {
+    return role;
+  }
+  return isImageType(type) ? "image" : isAudioType(type) ? "audio" : "text";
+}
+
+const readers: Readonly<Record<Kind, (bytes: ArrayBuffer, tier: Offer) => Part | Promise<Part>>> = {
+  image: (bytes, { images }) => imageOf(new Uint8Array(bytes), images),
+  audio: (bytes, { audio }) => audioOf(new Uint8Array(bytes), audio),
+  text: (bytes) => textOf(bytes),
+};
+
 /** Refuses a file by what is known of it before it is read. */
-function refuse(status: number, type: string, size: number, isImage: boolean, { images, maxInputChars }: Offer): void {
+function refuse(status: number, type: string, size: number, kind: Kind, { images, audio, maxInputChars }: Offer): void {
   const problem = unreachable(status);
   if (problem !== undefined) {
     throw problem;
   }
-  if (isImage) {
+  if (kind === "image") {
     refuseMany(1, images);
     refuseLarge(size, images);
+    return;
+  }
+  if (kind === "audio") {
+    refuseManyAudios(1, audio);
+    refuseHeavy(size, audio);
     return;
   }
   if (size > maxInputChars * longestLetter) {

@@ -199,7 +199,7 @@ class Progress {
 }
 
 /** Waits at most so long. */
-function orLate<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
+export function orLate<T>(milliseconds: number, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Failure("late", `nothing in ${milliseconds} ms`)), Math.max(0, milliseconds));
     promise.then(resolve, reject).finally(() => clearTimeout(timer));

@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { UsageEvent } from "../../shared/src/money/usage";
 import { user } from "../../shared/src/testing/callers";
 import { operate } from "../../shared/src/testing/limits";
+import { wavLasting, wavOf } from "../../shared/src/testing/wav";
 import type { Env } from "./env.gen";
 import { meter } from "./known";
 import worker from "./worker";
@@ -45,6 +46,8 @@ const picture = (url: string, detail?: string) => ({ type: "image_url", image_ur
 const dataUrl = (bytes: string) => `data:image/png;base64,${btoa(bytes)}`;
 const gif = (bytes: number) => `GIF89a${"x".repeat(bytes - 6)}`;
 const pixel = dataUrl(gif(43));
+const sound = (bytes: Uint8Array, format = "wav") => ({ type: "input_audio", input_audio: { data: bytes.toBase64(), format } });
+const long = (bytes: number) => wavOf("x".repeat(bytes - 44), { rate: 48_000 });
 const tenMegabytes = "x".repeat(10 * 1024 * 1024);
 const html = { groq: "html", openai: "html", cfai: "malformed" };
 
@@ -80,11 +83,18 @@ describe("bad input is refused with a clear code and the right status, and nothi
       "too_many_images",
     ],
     [
-      "audio among attachments",
+      "audio among attachments, more than the tier has heard",
       ask,
-      question({ attachments: [{ storage: "r2", key: "uploads/x", role: "audio" }] }),
-      415,
-      "attachment_unreadable",
+      question({ attachments: Array(3).fill({ storage: "r2", key: "uploads/x", role: "audio" }) }),
+      400,
+      "too_many_audios",
+    ],
+    [
+      "an attachment of some kind",
+      ask,
+      question({ attachments: [{ storage: "r2", key: "uploads/x", role: "video" }] }),
+      400,
+      "invalid_attachments",
     ],
     ["image to be fetched", chat, messages([picture("https://x.test/a.png")]), 400, "image_url_not_fetched"],
     ["image to be fetched from inside", chat, messages([picture("file:///etc/passwd")]), 400, "image_url_not_fetched"],
@@ -124,13 +134,44 @@ describe("bad input is refused with a clear code and the right status, and nothi
       400,
       "model_only_sees",
     ],
+    ["audio of nothing", chat, messages([sound(new Uint8Array())]), 415, "audio_unreadable"],
+    ["audio without data", chat, messages([{ type: "input_audio" }]), 400, "invalid_input_audio"],
+    ["audio of a format that is none", chat, messages([sound(wavLasting(500), "ogg")]), 400, "invalid_input_audio"],
     [
-      "audio in a message",
+      "audio in broken base64",
       chat,
-      messages([{ type: "input_audio", input_audio: { data: "", format: "wav" } }]),
-      415,
-      "attachment_unreadable",
+      messages([{ type: "input_audio", input_audio: { data: "UklG*", format: "wav" } }]),
+      400,
+      "invalid_input_audio",
     ],
+    ["text that says it is audio", chat, messages([sound(new TextEncoder().encode("hello, world"))]), 415, "audio_unreadable"],
+    ["audio in a packing that says no length", chat, messages([sound(wavOf("xx", { kind: 0x55 }))]), 415, "audio_unreadable"],
+    ["audio longer than the tier has heard", chat, messages([sound(wavLasting(60_001))]), 413, "audio_too_long"],
+    ["audio longer together", chat, messages([30_001, 30_000].map((ms) => sound(wavLasting(ms)))), 413, "audio_too_long"],
+    ["audio heavier than the tier has heard", chat, messages([sound(long(2_097_153))]), 413, "audio_too_large"],
+    ["audio heavier together", chat, messages([sound(long(1_048_577)), sound(long(1_048_577))]), 413, "audio_too_large"],
+    ["audio in more pieces than are heard", chat, messages(Array(3).fill(sound(wavLasting(10)))), 400, "too_many_audios"],
+    [
+      "audio with more words than are read beside it",
+      chat,
+      messages([sound(wavLasting(500)), { type: "text", text: "x".repeat(30_000) }]),
+      413,
+      "input_too_long",
+    ],
+    [
+      "audio of the assistant's",
+      chat,
+      {
+        model: "human",
+        messages: [
+          { role: "assistant", content: [sound(wavLasting(10))] },
+          { role: "user", content: "hi" },
+        ],
+      },
+      400,
+      "invalid_messages",
+    ],
+    ["audio by a model that answers nothing", chat, { ...messages([sound(wavLasting(10))]), model: "whisper-1" }, 404, "model_not_found"],
     ["audio for an answer", chat, { ...messages("hi"), audio: { voice: "alloy", format: "wav" } }, 400, "unsupported_audio"],
     ["HTML upstreams", ask, question({ input: html }), 503, "models_unavailable"],
     [

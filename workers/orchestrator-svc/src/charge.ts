@@ -1,13 +1,18 @@
 import type { Caller } from "../../shared/src/caller";
 import { idOf, uuidv7 } from "../../shared/src/ids";
 import { accountOf } from "../../shared/src/money/account";
-import { priceOf } from "../../shared/src/money/micro";
+import { priceOf, priceOfAudio } from "../../shared/src/money/micro";
 import { USAGE_VERSION, type UsageEvent } from "../../shared/src/money/usage";
 import type { Answer, Attempt } from "./journey";
 
 /** The account that pays for what a caller asks. Guests have none: what they use is nobody's to pay. */
 export function payerOf(caller: Caller): string | undefined {
   return caller.role === "guest" && !caller.admin ? undefined : accountOf(caller);
+}
+
+/** What an answer costs, in whole micro-credits: its tokens, and the audio that was heard for it. */
+export function costOf({ tokensIn, tokensOut, audioMs = 0 }: Answer): number {
+  return priceOf(tokensIn + tokensOut) + priceOfAudio(audioMs);
 }
 
 /** What is charged for, and to whom. */
@@ -27,16 +32,17 @@ export interface Bill {
  */
 export async function usageOf(bill: Bill, answer: Answer, atMs: number): Promise<UsageEvent> {
   const { account, route, skill, requestId, name } = bill;
-  const { provider, model, finish, tokensIn: tokens_in, tokensOut: tokens_out } = answer;
+  const { provider, model, finish, tokensIn: tokens_in, tokensOut: tokens_out, audioMs } = answer;
+  const heard = audioMs === undefined ? {} : { audio_ms: audioMs };
   const attempts = answer.attempts.map(spelt).join(", ");
   return {
     v: USAGE_VERSION,
     id: name === undefined ? uuidv7(atMs) : await idOf("answer", account, ...name),
     kind: "usage",
     account,
-    amount: priceOf(tokens_in + tokens_out),
+    amount: costOf(answer),
     at_ms: atMs,
-    meta: { route, tokens_in, tokens_out, provider, model, skill, finish, attempts, request_id: requestId },
+    meta: { route, tokens_in, tokens_out, provider, model, skill, finish, ...heard, attempts, request_id: requestId },
   };
 }
 

@@ -160,6 +160,8 @@ describe("a tier that sees nothing", () => {
     models: [{ provider: "groq", model: "m" }],
     sees: [],
     images: { max: 0, eachBytes: 0, allBytes: 0, tokens: 0 },
+    hears: [],
+    audio: { max: 0, seconds: 0, bytes: 0 },
     guests: true,
     minTokens: 1,
     maxTokens: 1,

@@ -15,6 +15,8 @@ export interface Answer extends Target, Usage {
   readonly text: string;
   readonly finish: string;
   readonly attempts: readonly Attempt[];
+  /** Of audio that was heard for it, in milliseconds. */
+  readonly audioMs?: number;
   /** Of one that was kept when the same was asked before: when. It was paid for then. */
   readonly madeAtMs?: number;
 }
@@ -27,13 +29,13 @@ export interface RelayTimes {
 }
 
 /** What one request needs to find a model that answers. */
-export interface Relay {
+export interface Relay<P = Provider> {
   /** In the order in which they are tried, unless operators want another for the tier. */
   readonly targets: readonly Target[];
   readonly tier?: string;
   /** The targets that stay the first, whatever the order. */
   readonly pinned?: readonly Target[] | undefined;
-  readonly providers: Readonly<Partial<Record<string, Provider>>>;
+  readonly providers: Readonly<Partial<Record<string, P>>>;
   readonly breakers: Breakers;
   readonly sharing: Sharing;
   readonly times: RelayTimes;
@@ -42,14 +44,14 @@ export interface Relay {
 }
 
 /** The way of one request along the models: whose turn it is, and what came of the turns before. */
-export class Journey {
+export class Journey<P = Provider> {
   readonly attempts: Attempt[] = [];
-  private readonly relay: Relay;
+  private readonly relay: Relay<P>;
   private readonly ready: readonly Target[];
   private readonly deadline: number;
   private next = 0;
 
-  constructor(relay: Relay) {
+  constructor(relay: Relay<P>) {
     this.relay = relay;
     const { breakers, providers, tier, targets, pinned } = relay;
     this.ready = breakers.overrides.sorted(tier, targets, pinned).filter(({ provider }) => providers[provider] !== undefined);
@@ -57,7 +59,7 @@ export class Journey {
   }
 
   /** The next model that may be asked, with its turn's time; undefined when none is left, or no time. */
-  turn(patienceMs: number, bounded: boolean): Turn | undefined {
+  turn(patienceMs: number, bounded: boolean): Turn<P> | undefined {
     while (this.next < this.ready.length) {
       const left = bounded ? this.deadline - Date.now() : patienceMs;
       if (left <= 0) {
@@ -96,20 +98,20 @@ function unavailable(detail: string, retryAfterS: number): Problem {
 }
 
 /** One model's turn. It is told exactly once how it went. */
-export class Turn {
+export class Turn<P = Provider> {
   readonly target: Target;
-  readonly provider: Provider;
+  readonly provider: P;
   readonly ms: number;
-  private readonly relay: Relay;
+  private readonly relay: Relay<P>;
   private readonly attempts: Attempt[];
   private readonly started = Date.now();
   private told = false;
 
-  constructor(relay: Relay, attempts: Attempt[], target: Target, ms: number) {
+  constructor(relay: Relay<P>, attempts: Attempt[], target: Target, ms: number) {
     this.relay = relay;
     this.attempts = attempts;
     this.target = target;
-    this.provider = relay.providers[target.provider] as Provider;
+    this.provider = relay.providers[target.provider] as P;
     this.ms = ms;
   }
 

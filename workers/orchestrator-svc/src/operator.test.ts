@@ -15,7 +15,13 @@ const word = { by: "ada", why: "test" };
 interface Shown {
   readonly error?: string;
   readonly done?: string[];
-  readonly tiers: { tier: string; order: { provider: string }[]; sees: { provider: string }[]; override: object | null }[];
+  readonly tiers: {
+    tier: string;
+    order: { provider: string }[];
+    sees: { provider: string }[];
+    hears: { provider: string }[];
+    override: object | null;
+  }[];
   readonly models: { provider: string; model: string; state: string; reason: string | null; hold: { by: string; until: number } | null }[];
   readonly operations: { action: string; by: string; why: string; what: string[] }[];
 }
@@ -64,6 +70,7 @@ describe("an operator", () => {
     expect(tripped.shown.done).toEqual([
       "groq:llama-3.3-70b-versatile",
       "groq:meta-llama/llama-4-scout-17b-16e-instruct",
+      "groq:whisper-large-v3-turbo",
       "groq:llama-3.1-8b-instant",
     ]);
     expect(stateOf(tripped.shown)).toMatchObject({ state: "tripped", hold: word });
@@ -94,6 +101,7 @@ describe("an operator", () => {
     const { shown } = await tell({ action: "order", tier: "human", providers: ["openai", "cfai", "groq"] });
     expect(orderOf(shown, "human")).toEqual(["openai", "cfai", "groq"]);
     expect(shown.tiers.find(({ tier }) => tier === "human")?.sees.map(({ provider }) => provider)).toEqual(["openai", "cfai", "groq"]);
+    expect(shown.tiers.find(({ tier }) => tier === "human")?.hears.map(({ provider }) => provider)).toEqual(["openai", "cfai", "groq"]);
     expect([await answeredBy(), await answeredBy({ "x-intelligence-tier": "advanced" })]).toEqual(["openai", "groq"]);
     expect(await answeredBy({}, {}, { provider: "groq" })).toBe("groq");
     expect(await answeredBy({}, { groq: "500" }, { provider: "groq" })).toBe("openai");

@@ -12,13 +12,19 @@ import { breakers } from "./known";
 import { nameOf, type Word } from "./overrides";
 import { providersOf } from "./provider";
 
-const tiers: Readonly<Record<string, { readonly models: readonly Target[]; readonly sees: readonly Target[] }>> = MODELS.tiers;
+interface Asks {
+  readonly models: readonly Target[];
+  readonly sees: readonly Target[];
+  readonly hears: readonly Target[];
+}
+
+const tiers: Readonly<Record<string, Asks>> = MODELS.tiers;
 const tierNames = Object.keys(tiers);
 
 /** Every model of the contract, once. */
 const models: readonly Target[] = [
   ...new Map(
-    Object.values(tiers).flatMap(({ models, sees }) => [...models, ...sees].map((m): [string, Target] => [nameOf(m), m])),
+    Object.values(tiers).flatMap(({ models, sees, hears }) => [...models, ...sees, ...hears].map((m): [string, Target] => [nameOf(m), m])),
   ).values(),
 ];
 
@@ -158,9 +164,10 @@ async function picture(env: Env): Promise<object> {
   return {
     now_ms: now,
     tiers: tierNames.map((tier) => {
-      const { models: own = [], sees = [] } = tiers[tier] ?? {};
+      const { models: own, sees, hears } = tiers[tier] as Asks;
       const sorted = (targets: readonly Target[]) => breakers.overrides.sorted(tier, targets);
-      return { tier, order: sorted(own), sees: sorted(sees), contract: own, override: breakers.overrides.orderOf(tier) ?? null };
+      const override = breakers.overrides.orderOf(tier) ?? null;
+      return { tier, order: sorted(own), sees: sorted(sees), hears: sorted(hears), contract: own, override };
     }),
     models: models.map((target) => ({ ...target, configured: Object.hasOwn(ready, target.provider), ...stateOf(target, now) })),
     operations: await operations(env.KV),

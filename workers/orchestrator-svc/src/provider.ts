@@ -1,7 +1,8 @@
 import { MODELS, PROVIDERS } from "../../shared/src/contract.gen";
 import type { Env } from "./env.gen";
-import { Failure, failureOfAi, failureOfStatus } from "./failure";
+import { Failure, failureOfAi } from "./failure";
 import type { Detail } from "./image";
+import { readJson, refuseError } from "./read-answer";
 import { type Piece, parseWhole, type Question, spell } from "./wire";
 
 export type ProviderName = keyof typeof PROVIDERS;
@@ -13,32 +14,33 @@ export interface Provider {
   stream(model: string, question: Question, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>;
 }
 
-/** The longest answer that is read in one piece. */
-const maxAnswerBytes = 4 << 20;
-/** How much of an error is looked at. */
-const maxErrorBytes = 8 << 10;
-
 /** Every provider for which this environment has what it takes: one without a key is passed over. */
 export function providersOf(env: Partial<Env>): Partial<Record<ProviderName, Provider>> {
-  const providers: Partial<Record<ProviderName, Provider>> = {};
-  for (const name of Object.keys(PROVIDERS) as ProviderName[]) {
-    const provider = providerOf(name, env);
-    if (provider !== undefined) {
-      providers[name] = provider;
-    }
-  }
-  return providers;
+  return spokenTo(env, workersAi, chat);
 }
 
-function providerOf(name: ProviderName, env: Partial<Env>): Provider | undefined {
-  const declared = PROVIDERS[name];
-  if (declared.wire === "workers-ai") {
-    const ai = env[declared.binding];
-    return typeof ai?.run === "function" ? workersAi(ai) : undefined;
+/** What speaks to each provider that this environment has what it takes for. */
+export function spokenTo<P>(
+  env: Partial<Env>,
+  bound: (ai: Ai) => P,
+  outside: (base: string, key: string) => P,
+): Partial<Record<ProviderName, P>> {
+  const found: Partial<Record<ProviderName, P>> = {};
+  for (const name of Object.keys(PROVIDERS) as ProviderName[]) {
+    const declared = PROVIDERS[name];
+    if (declared.wire === "workers-ai") {
+      const ai = env[declared.binding];
+      if (typeof ai?.run === "function") {
+        found[name] = bound(ai);
+      }
+    } else {
+      const [base, key] = [env[declared.base], env[declared.key]];
+      if (base && key) {
+        found[name] = outside(base, key);
+      }
+    }
   }
-  const base = env[declared.base];
-  const key = env[declared.key];
-  return base && key ? chat(base, key) : undefined;
+  return found;
 }
 
 const details: Readonly<Record<string, string>> = MODELS.details;
@@ -68,17 +70,14 @@ function chat(base: string, key: string): Provider {
       redirect: "manual",
       signal,
     });
-    if (response.status !== 200) {
-      const text = new TextDecoder().decode(await readUpTo(response.body, maxErrorBytes));
-      throw failureOfStatus(response.status, text, response.headers.get("retry-after"), Date.now());
-    }
+    await refuseError(response);
     return response;
   }
 
   return {
     async whole(model, question, signal) {
       const response = await post(model, question, false, signal);
-      return parseWhole(parseJson(await readAnswer(response)));
+      return parseWhole(await readJson(response));
     },
     async stream(model, question, signal) {
       const response = await post(model, question, true, signal);
@@ -115,49 +114,4 @@ function workersAi(ai: Ai): Provider {
       return body as ReadableStream<Uint8Array>;
     },
   };
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes));
-  } catch {
-    throw new Failure("malformed", "the answer is not JSON");
-  }
-}
-
-/** Reads an answer whole. One that says how long it is, and is not packed, is read by the runtime alone. */
-async function readAnswer(response: Response): Promise<Uint8Array> {
-  const length = response.headers.get("content-length");
-  if (length === null || Number(length) > maxAnswerBytes || response.headers.has("content-encoding")) {
-    return readUpTo(response.body, maxAnswerBytes);
-  }
-  try {
-    return new Uint8Array(await response.arrayBuffer());
-  } catch (cause) {
-    throw new Failure("cut", "the answer broke off", { cause });
-  }
-}
-
-/** Reads a body of at most max bytes; what is longer is no answer to a bounded question. */
-async function readUpTo(body: ReadableStream<Uint8Array> | null, max: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  try {
-    for await (const chunk of body ?? []) {
-      size += chunk.byteLength;
-      if (size > max) {
-        throw new Failure("malformed", `the answer is over ${max} bytes`);
-      }
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    throw error instanceof Failure ? error : new Failure("cut", "the answer broke off", { cause: error });
-  }
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
 }

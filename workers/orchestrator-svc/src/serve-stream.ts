@@ -1,4 +1,5 @@
 import { Problem } from "../../shared/src/problem";
+import { withHeard } from "./hear";
 import type { Answer, Relay } from "./journey";
 import { type Delta, relayStream } from "./relay-stream";
 import { type About, bill, type Door, finish, type Served } from "./served";
@@ -45,10 +46,11 @@ export async function streamed(served: Served, relay: Relay): Promise<Response> 
           controller.enqueue(encoder.encode(door.delta(value, index++, about)));
           return;
         }
-        const finished = finish(served, value);
+        const answer = withHeard(value, served.heard);
+        const finished = finish(served, answer);
         settle(() => finished.settled);
         await finished.kept;
-        controller.enqueue(encoder.encode(door.end(value, about)));
+        controller.enqueue(encoder.encode(door.end(answer, about)));
       } catch (error) {
         if (!open) {
           return;
@@ -67,7 +69,7 @@ export async function streamed(served: Served, relay: Relay): Promise<Response> 
       settle(async () => {
         use.end();
         await Promise.race([deltas.return(undefined as never), scheduler.wait(leaveMs)]);
-        await bill(served, { ...last, text, finish: "left", ...estimate(asked.question, text) });
+        await bill(served, withHeard({ ...last, text, finish: "left", ...estimate(asked.question, text) }, served.heard));
       });
     },
   });

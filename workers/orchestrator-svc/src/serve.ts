@@ -1,11 +1,13 @@
 import { MODELS } from "../../shared/src/contract.gen";
 import { type Admitted, admit, OutOfBudget } from "../../shared/src/limits/admission";
-import { creditsOf as creditsOfMicro, priceOf } from "../../shared/src/money/micro";
+import { creditsOf as creditsOfMicro } from "../../shared/src/money/micro";
 import { splitUrl } from "../../shared/src/router";
 import type { Call } from "../../shared/src/worker";
 import type { Asked } from "./asked";
-import { payerOf } from "./charge";
+import { costOf, payerOf } from "./charge";
+import { earsOf } from "./ear";
 import type { Env } from "./env.gen";
+import { type Heard, hear, withHeard } from "./hear";
 import type { Hedge } from "./hedge";
 import { type Once, once } from "./idempotency";
 import type { Answer, Relay } from "./journey";
@@ -17,6 +19,7 @@ import { relayWhole } from "./relay-whole";
 import { replay, streamed } from "./serve-stream";
 import { type Door, finish, keepAnswer, type Served } from "./served";
 import type { Tier } from "./tier";
+import { audiosOf } from "./wire";
 
 /** A question as it may be asked, and what was taken for it. */
 interface Admission {
@@ -28,8 +31,7 @@ interface Admission {
 export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door: Door): Promise<Response> {
   const about = { requestId: call.requestId, now: Math.floor(Date.now() / 1000) };
   const payer = payerOf(call.caller);
-  const { name: _, pinned: __, weight: ___, hedgeMs: ____, minTokens: _____, ...tier } = asked.tier; // what is asked for stays the same, however it is asked for
-  const use = await once(call, [splitUrl(call.request.url).path, { ...asked, tier }]);
+  const use = await once(call, [splitUrl(call.request.url).path, { ...asked, tier: lasting(asked.tier) }]);
   const balance = balances.shown(call.env.KV_BILLING, payer, Date.now());
   const cache = use.kept === undefined ? promptCache(call, asked, payer) : undefined;
   let admitted: Admitted | undefined;
@@ -42,8 +44,7 @@ export async function serve(call: Call<Env>, asked: Asked, stream: boolean, door
     if (before !== undefined) {
       return withAccount(await again(served, before, stream), await balance, admitted);
     }
-    const relay = relayOf(call, asked);
-    const response = stream ? await streamed(served, relay) : await whole(served, relay);
+    const response = await answered(served, stream);
     if (cut) {
       response.headers.set("x-tokens-limit", String(may.asked.question.maxTokens));
     }
@@ -121,17 +122,41 @@ function withAccount(response: Response, balance: string | null, { headers }: Ad
   return response;
 }
 
-function relayOf({ env, ctx }: Call<Env>, { tier }: Asked): Relay {
-  return {
-    targets: tier.models,
-    tier: tier.name,
-    pinned: tier.pinned,
-    providers: providersOf(env),
-    breakers,
-    sharing: { kv: env.KV, waitUntil: (promise) => ctx.waitUntil(promise) },
-    times: MODELS.times,
-    hedge: hedgeOf(tier),
-  };
+/** What of a tier belongs to what is asked for: it stays the same, however and of whom it is asked. */
+function lasting({ models, guests, maxTokens, maxInputChars }: Tier): Partial<Tier> {
+  return { models, guests, maxTokens, maxInputChars };
+}
+
+/** Has a question's audio heard, then asks it, all within the time that a question has. */
+async function answered(served: Served, stream: boolean): Promise<Response> {
+  const { call, asked } = served;
+  if (audiosOf(asked.question.messages).length === 0) {
+    return asking(served, relayOf(call, asked), stream);
+  }
+  const started = Date.now();
+  const heard = await heardOf(call, asked);
+  const overallMs = MODELS.times.overallMs - (Date.now() - started);
+  const relay = { ...relayOf(call, asked), times: { ...MODELS.times, overallMs } };
+  return asking({ ...served, heard, asked: { ...asked, question: heard.question } }, relay, stream);
+}
+
+function asking(served: Served, relay: Relay, stream: boolean): Promise<Response> {
+  return stream ? streamed(served, relay) : whole(served, relay);
+}
+
+function heardOf(call: Call<Env>, { tier, question }: Asked): Promise<Heard> {
+  const relay = { ...wayOf(call, tier), targets: tier.hears, providers: earsOf(call.env) };
+  return hear(relay, MODELS.times.hearMs, question, tier.audio);
+}
+
+function wayOf({ env, ctx }: Call<Env>, { name }: Tier) {
+  const sharing = { kv: env.KV, waitUntil: (promise: Promise<unknown>) => ctx.waitUntil(promise) };
+  return { tier: name, breakers, sharing, times: MODELS.times };
+}
+
+function relayOf(call: Call<Env>, { tier }: Asked): Relay {
+  const { models: targets, pinned } = tier;
+  return { ...wayOf(call, tier), targets, pinned, providers: providersOf(call.env), hedge: hedgeOf(tier) };
 }
 
 /** Who asks for one model by name is not served by another sooner. */
@@ -140,7 +165,7 @@ function hedgeOf({ hedgeMs, pinned }: Tier): Hedge | undefined {
 }
 
 async function whole(served: Served, relay: Relay): Promise<Response> {
-  const answer = await relayWhole(relay, served.asked.question);
+  const answer = withHeard(await relayWhole(relay, served.asked.question), served.heard);
   const { kept, settled } = finish(served, answer);
   served.call.ctx.waitUntil(settled);
   await kept;
@@ -163,6 +188,6 @@ function withFacts(response: Response, answer: Answer, cache: "HIT" | "MISS"): R
 }
 
 /** What an answer costs, to 3 decimals: whole micro-credits for every token, and never rounded before it is shown. */
-export function creditsOf({ tokensIn, tokensOut, madeAtMs }: Answer): string {
-  return creditsOfMicro(madeAtMs === undefined ? priceOf(tokensIn + tokensOut) : 0).toFixed(3);
+export function creditsOf(answer: Answer): string {
+  return creditsOfMicro(answer.madeAtMs === undefined ? costOf(answer) : 0).toFixed(3);
 }

@@ -1,11 +1,11 @@
 import type { Admitted } from "../../shared/src/limits/admission";
-import { priceOf } from "../../shared/src/money/micro";
 import type { Problem } from "../../shared/src/problem";
 import { splitUrl } from "../../shared/src/router";
 import type { Call } from "../../shared/src/worker";
 import type { Asked } from "./asked";
-import { usageOf } from "./charge";
+import { costOf, usageOf } from "./charge";
 import type { Env } from "./env.gen";
+import type { Heard } from "./hear";
 import type { Once } from "./idempotency";
 import type { Answer } from "./journey";
 import { meter } from "./known";
@@ -39,6 +39,8 @@ export interface Served {
   readonly balance: Promise<string | null>;
   /** What was taken of the caller's limits. */
   readonly admitted: Admitted;
+  /** What became of the question's audio, where it had any. */
+  readonly heard?: Heard;
   /** Undefined where this question is always a model's to answer. */
   readonly cache: PromptCache | undefined;
 }
@@ -64,7 +66,7 @@ export async function keepAnswer(use: Once, answer: Answer): Promise<void> {
 }
 
 export async function bill({ call, asked, use, about, admitted, payer: account }: Served, answer: Answer): Promise<void> {
-  const settled = admitted.settle(priceOf(answer.tokensIn + answer.tokensOut));
+  const settled = admitted.settle(costOf(answer));
   if (account !== undefined) {
     const route = splitUrl(call.request.url).path;
     const event = await usageOf({ account, route, skill: asked.skill, requestId: about.requestId, name: use.name }, answer, Date.now());

@@ -13,6 +13,13 @@ export interface ImageBounds {
   readonly tokens: number;
 }
 
+/** How much audio a tier has heard for one question: pieces, and seconds and bytes of all of them. */
+export interface AudioBounds {
+  readonly max: number;
+  readonly seconds: number;
+  readonly bytes: number;
+}
+
 /** A tier before it is known whether a question has images: with them it is put to other models. */
 export interface Offer extends Tier {
   readonly sees: readonly Target[];
@@ -25,6 +32,9 @@ export interface Tier {
   /** Those that were asked for by name; they are the first of models. */
   readonly pinned?: readonly Target[];
   readonly models: readonly Target[];
+  /** Those that write audio down before a model is asked, in order. */
+  readonly hears: readonly Target[];
+  readonly audio: AudioBounds;
   readonly guests: boolean;
   /** An answer is cut to what is left of a budget, but to no less. */
   readonly minTokens: number;

@@ -1,3 +1,4 @@
+import { Audio } from "./audio";
 import { Failure } from "./failure";
 import { type Detail, Image } from "./image";
 
@@ -5,8 +6,16 @@ export interface Message {
   readonly role: "system" | "user" | "assistant";
   /** All its text. */
   readonly content: string;
-  /** Its text and its images in their order, where it has images. */
-  readonly parts?: readonly (string | Image)[];
+  /** Its text, its images and its audio in their order, where it has more than text. */
+  readonly parts?: readonly Part[];
+}
+
+export type Part = string | Image | Audio;
+
+/** A message of these parts, which what lies between them joins to all its text. */
+export function messageOf(role: Message["role"], parts: readonly Part[], between: string): Message {
+  const texts = parts.filter((part) => typeof part === "string");
+  return { role, content: texts.join(between), ...(texts.length < parts.length ? { parts } : {}) };
 }
 
 /** What a model is asked. */
@@ -108,16 +117,23 @@ function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= maxTokens;
 }
 
-/** A message as all providers take it: with images it is in parts. In what detail is said where the model's provider tells details apart. */
+const isShown = (part: Part): part is string | Image => !(part instanceof Audio);
+
+/** A message as all providers take it: with images it is in parts. Audio has been heard before. In what detail is said where the model's provider tells details apart. */
 export function spell({ role, content, parts }: Message, detail: Detail | undefined): object {
   const shown = (image: Image) => ({ url: image.url, ...(detail === undefined ? {} : { detail: image.detail ?? detail }) });
   const spelt = (part: string | Image) =>
     part instanceof Image ? { type: "image_url", image_url: shown(part) } : { type: "text", text: part };
-  return { role, content: parts === undefined ? content : parts.map(spelt) };
+  return { role, content: parts === undefined ? content : parts.filter(isShown).map(spelt) };
 }
 
 export function imagesOf(messages: readonly Message[]): readonly Image[] {
   return messages.flatMap(({ parts = [] }) => parts.filter((part) => part instanceof Image));
+}
+
+/** What a question has to be heard before it is asked. */
+export function audiosOf(messages: readonly Message[]): readonly Audio[] {
+  return messages.flatMap(({ parts = [] }) => parts.filter((part) => part instanceof Audio));
 }
 
 /** The most that a question's images come to: nobody says what they came to until a model has seen them. */

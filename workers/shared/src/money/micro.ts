@@ -11,6 +11,11 @@ export function microOf(credits: number): number | undefined {
   return Number.isSafeInteger(micro) && creditsOf(micro) === credits ? micro : undefined;
 }
 
+/** What it costs to have so many milliseconds of audio heard, in whole micro-credits; a started one counts. */
+export function priceOfAudio(ms: number): number {
+  return Math.ceil((ms * PRICES.microPerAudioSecond) / 1000);
+}
+
 /** What tokens cost, in whole micro-credits; a started one counts. */
 export function priceOf(tokens: number): number {
   return Math.ceil((tokens * PRICES.microPer1kTokens) / 1000);

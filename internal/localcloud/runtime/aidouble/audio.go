@@ -1,0 +1,63 @@
+package aidouble
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
+
+// Hears says whether a model writes down what is said: by its name, as nobody tells the double.
+func Hears(model string) bool { return strings.Contains(model, "whisper") }
+
+// Transcript is what the double of a model that hears writes down.
+type Transcript struct {
+	Text    string
+	Seconds float64
+}
+
+// Words is how many words it has.
+func (t Transcript) Words() int { return len(strings.Fields(t.Text)) }
+
+// compressed is how many bytes of packed audio the doubles take for a second: 32 kbit/s.
+const compressed = 4000
+
+// Hear writes audio down: what it was to the byte, so that a test can see that its own bytes arrived. False where it is no audio.
+func Hear(audio []byte) (Transcript, bool) {
+	kind := audioKind(audio)
+	if kind == "" {
+		return Transcript{}, false
+	}
+	seconds := float64(len(audio)) / compressed
+	if rate := wavRate(audio); rate > 0 {
+		seconds = float64(len(audio)-wavHead) / float64(rate)
+	}
+	return Transcript{fmt.Sprintf("heard %s of %d bytes with SHA-256 %x", kind, len(audio), sha256.Sum256(audio)), seconds}, true
+}
+
+func audioKind(audio []byte) string {
+	for _, k := range []struct {
+		kind  string
+		at    int
+		magic string
+	}{
+		{"wav", 8, "WAVE"}, {"mp3", 0, "ID3"}, {"mp3", 0, "\xff\xfb"}, {"ogg", 0, "OggS"}, {"webm", 0, "\x1a\x45\xdf\xa3"}, {"m4a", 4, "ftyp"}, {"flac", 0, "fLaC"},
+	} {
+		if len(audio) >= k.at && bytes.HasPrefix(audio[k.at:], []byte(k.magic)) {
+			return k.kind
+		}
+	}
+	return ""
+}
+
+// wavHead is the length of the usual head of a WAV.
+const wavHead = 44
+
+// wavRate is how many bytes of a WAV with the usual head are a second; 0 of any other audio.
+func wavRate(audio []byte) int {
+	if len(audio) < wavHead || audioKind(audio) != "wav" || string(audio[12:16]) != "fmt " {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint32(audio[28:32]))
+}
