@@ -103,11 +103,12 @@ func TestAnAnswerIsChargedOnce(t *testing.T) {
 	known := m.askedTillKnown(with(m.user("known@example.test"), "Cache-Control", "max-age=600"))
 	m.asked(header{"Authorization": "Bearer " + m.guest()}, "for nothing")
 	m.looksAt("eye@example.test")
+	m.listensTo(t, "ear@example.test")
 	last := "last@example.test" // one batch at a time: what was sent before it is in the ledger when it is
 	m.asked(m.user(last), "the last")
 	m.awaitCharge(last, "model")
-	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 6+known {
-		t.Errorf("%d transfers, want one for each of six users, and %d", n, known)
+	if n := one[int64](m, "SELECT count(*) FROM ledger.transfer"); n != 7+known {
+		t.Errorf("%d transfers, want one for each of seven users, and %d", n, known)
 	}
 	if n := one[int64](m, "SELECT count(*) FROM ledger.review") + one[int64](m, "SELECT count(*) FROM ledger.drift"); n != 0 {
 		t.Errorf("%d lines of drift or review", n)
