@@ -52,7 +52,7 @@ func (m providerModel) name() string { return m.Provider + ":" + m.Model }
 type providerTier struct {
 	Tier     string         `json:"tier"`
 	Order    []modelName    `json:"order"`
-	Sees     []modelName    `json:"sees"` // in order too, of questions with images; none where the tier takes none
+	Sees     []modelName    `json:"sees"`  // in order too, of questions with images; none where the tier takes none
 	Hears    []modelName    `json:"hears"` // in order, of audio; none where the tier takes none
 	Contract []modelName    `json:"contract"`
 	Override *providerOrder `json:"override"`

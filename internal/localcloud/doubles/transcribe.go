@@ -3,6 +3,7 @@ package doubles
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 
@@ -29,7 +30,7 @@ func uploadIn(r *http.Request, body []byte) (u upload, ok bool) {
 	for {
 		part, err := form.NextPart()
 		if err != nil {
-			return u, err == io.EOF
+			return u, errors.Is(err, io.EOF)
 		}
 		value, err := io.ReadAll(part)
 		if err != nil {
