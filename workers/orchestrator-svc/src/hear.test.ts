@@ -90,7 +90,7 @@ describe("audio of the caller's own files", () => {
   });
 
   it("is charged by its length, once, with the answer; each attempt is told", async () => {
-    const key = await upload("charge@example.test", wavLasting(2_000, { groq: "500" }));
+    const key = await upload("charge@example.test", wavLasting(2_000, { groq: "500", duration: 9 }));
     const answer = await send("charge@example.test", ask, about(file(key)));
     const meta = answer.sent[0]?.meta as UsageEvent["meta"];
     const amount = (meta.tokens_in + meta.tokens_out) * 50 + 2 * 500;
