@@ -5,7 +5,7 @@ import type { Caller } from "../../shared/src/caller";
 import { creditsOf } from "../../shared/src/money/micro";
 import type { UsageEvent } from "../../shared/src/money/usage";
 import { callerHeaders, guest } from "../../shared/src/testing/callers";
-import { operate } from "../../shared/src/testing/limits";
+import { operate, waitForNothing } from "../../shared/src/testing/limits";
 import { readChat, readSi } from "./asked";
 import type { Env } from "./env.gen";
 import { meter } from "./known";
@@ -14,6 +14,7 @@ import worker from "./worker";
 
 const bound = env as unknown as Env;
 meter.gatherMs = 0;
+waitForNothing();
 const sentence = "One two three four five";
 const sse = { accept: "text/event-stream" };
 const caller = (id: string, more: Partial<Caller> = {}) => callerHeaders({ id, role: "user", ...more });
@@ -86,21 +87,22 @@ describe("the same question of the same account", () => {
     expect(keys.length).toBeGreaterThan(0);
   });
 
-  it.each<[string, Record<string, string>, Given]>([
-    ["another account", caller("other@example.test"), {}],
-    ["the same account in a tenant", caller("one@example.test", { tenant: "acme" }), {}],
-    ["another tier", caller("one@example.test"), { with: { "x-intelligence-tier": "advanced" } }],
-    ["another skill", caller("one@example.test"), { body: { skill: "translate" } }],
-    ["other words", caller("one@example.test"), { body: { input: "another text" } }],
-    ["a system prompt of its own", caller("one@example.test"), { body: { system: "in French" } }],
-    ["another length", caller("one@example.test"), { body: { max_tokens: 99 } }],
-    ["another temperature", caller("one@example.test"), { body: { temperature: 0 } }],
-    ["another model first", caller("one@example.test"), { body: { provider: "cfai" } }],
-  ])("is not answered to %s", async (_, who, given) => {
-    await ask(caller("one@example.test"));
-    expect((await ask(caller("one@example.test"))).cache).toBe("HIT");
-    expect((await ask(who, given)).cache).toBe("MISS");
-    expect((await ask(who, given)).cache).toBe("HIT");
+  it.each<[string, (id: string) => Record<string, string>, Given]>([
+    ["another account", (id) => caller(`other ${id}`), {}],
+    ["the same account in a tenant", (id) => caller(id, { tenant: "acme" }), {}],
+    ["another tier", caller, { with: { "x-intelligence-tier": "advanced" } }],
+    ["another skill", caller, { body: { skill: "translate" } }],
+    ["other words", caller, { body: { input: "another text" } }],
+    ["a system prompt of its own", caller, { body: { system: "in French" } }],
+    ["another length", caller, { body: { max_tokens: 99 } }],
+    ["another temperature", caller, { body: { temperature: 0 } }],
+    ["another model first", caller, { body: { provider: "cfai" } }],
+  ])("is not answered to %s", async (name, who, given) => {
+    const id = `${name}@example.test`;
+    await ask(caller(id));
+    expect((await ask(caller(id))).cache).toBe("HIT");
+    expect((await ask(who(id), given)).cache).toBe("MISS");
+    expect((await ask(who(id), given)).cache).toBe("HIT");
   });
 
   it("is always a model's to answer for guests, and nothing of it is kept", async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { creditsOf } from "../../shared/src/money/micro";
 import { callerHeaders } from "../../shared/src/testing/callers";
-import { operate } from "../../shared/src/testing/limits";
+import { operate, waitForNothing } from "../../shared/src/testing/limits";
 import type { Env } from "./env.gen";
 import { meter } from "./known";
 import { mostOf, shortened } from "./most";
@@ -11,6 +11,7 @@ import worker from "./worker";
 
 const bound = env as unknown as Env;
 meter.gatherMs = 0;
+waitForNothing();
 const microPerToken = 50;
 
 /** A model that writes as much as it may, and says how much that was. */
