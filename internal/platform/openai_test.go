@@ -47,7 +47,8 @@ func TestOpenAIsClientWorks(t *testing.T) {
 		Left                          bool
 		Seen                          []struct{ Model, Content string }
 		BadKey, BadModel, BadMessages chatFailure
-		BadImage                      chatFailure
+		Heard                         string
+		BadImage, BadAudio            chatFailure
 	}
 	m.openai("client@example.test", &got)
 	w := got.Whole
@@ -71,6 +72,9 @@ func TestOpenAIsClientWorks(t *testing.T) {
 			t.Errorf("shown to %s: %+v, want %s", model, got.Seen, want)
 		}
 	}
+	if want := "you said \"heard wav of 4044 bytes with SHA-256 "; !strings.Contains(got.Heard, want) {
+		t.Errorf("heard %q, want %s", got.Heard, want)
+	}
 	for what, want := range map[string]struct {
 		failure chatFailure
 		name    string
@@ -80,6 +84,7 @@ func TestOpenAIsClientWorks(t *testing.T) {
 		"a bad model":    {got.BadModel, "NotFoundError", 404},
 		"a bad question": {got.BadMessages, "BadRequestError", 400},
 		"a bad image":    {got.BadImage, "BadRequestError", 400},
+		"bad audio":      {got.BadAudio, "BadRequestError", 400},
 	} {
 		if f := want.failure; f.Name != want.name || f.Status != want.status || f.Code == "" || f.Type != "invalid_request_error" {
 			t.Errorf("%s: %+v, want %s", what, f, want.name)

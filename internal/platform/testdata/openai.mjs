@@ -52,6 +52,16 @@ async function seen(model) {
   return { model: response.headers.get("x-model"), content: data.choices[0].message.content };
 }
 
+// Half a second of silence: 4,000 samples of one byte.
+const head = "RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\xa0\x0f\0\0";
+const sound = Buffer.from(head + "\x80".repeat(4_000), "latin1").toString("base64");
+const spoken = (data, format) => [{ role: "user", content: [{ type: "input_audio", input_audio: { data, format } }] }];
+
+async function heard() {
+  const answer = await ours.chat.completions.create({ model: "human", messages: spoken(sound, "wav") });
+  return answer.choices[0].message.content;
+}
+
 const { data, response } = await ours.chat.completions.create({ model: "human", messages }).withResponse();
 const helper = await ours.chat.completions.stream({ model: "human", messages }).finalChatCompletion();
 console.log(
@@ -62,6 +72,8 @@ console.log(
     helper: helper.choices[0].message.content,
     left: await left(),
     seen: [await seen("human"), await seen("gpt-4o")],
+    heard: await heard(),
+    badAudio: await failure(() => ours.chat.completions.create({ model: "human", messages: spoken("hello", "mp3") })),
     badImage: await failure(() => ours.chat.completions.create({ model: "human", messages: shown("http://127.0.0.1/cat.png") })),
     badKey: await failure(() => client("no-such-key").chat.completions.create({ model: "human", messages })),
     badModel: await failure(() => ours.chat.completions.create({ model: "no-such-model", messages })),

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import type { UsageEvent } from "../../shared/src/money/usage";
 import { user } from "../../shared/src/testing/callers";
 import { operate } from "../../shared/src/testing/limits";
-import { wavLasting, wavOf } from "../../shared/src/testing/wav";
+import { wavLasting, wavOf } from "../../shared/src/testing/sounds";
 import type { Env } from "./env.gen";
 import { meter } from "./known";
 import worker from "./worker";

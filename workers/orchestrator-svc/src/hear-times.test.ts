@@ -2,7 +2,7 @@ import { env } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 
 import { MODELS } from "../../shared/src/contract.gen";
-import { wavLasting } from "../../shared/src/testing/wav";
+import { wavLasting } from "../../shared/src/testing/sounds";
 import { type Audio, audioOf } from "./audio";
 import { Breakers } from "./breakers";
 import type { Ear } from "./ear";

@@ -4,13 +4,11 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { UsageEvent } from "../../shared/src/money/usage";
 import { guest, user } from "../../shared/src/testing/callers";
 import { operate } from "../../shared/src/testing/limits";
-import { wavLasting, wavOf } from "../../shared/src/testing/wav";
+import { beginnings, bytesOf, wavLasting } from "../../shared/src/testing/sounds";
 import { readChat } from "./asked";
-import { Audio, audioOf, isAudioType, refuseManyAudios } from "./audio";
 import type { Env } from "./env.gen";
 import { breakers, meter } from "./known";
 import { mostOf } from "./most";
-import { audiosOf } from "./wire";
 import worker from "./worker";
 
 const bound = env as unknown as Env;
@@ -64,16 +62,6 @@ const contentOf = (said: string) => (JSON.parse(said) as { result: { content: st
 const toldBy = (said: string) => JSON.parse(said) as { error: string; detail: string };
 const ask = "/api/si/ask";
 const completions = "/v1/chat/completions";
-
-/** The beginnings of all that is taken but a WAV, which says how long it is. */
-const beginnings = {
-  "audio/mpeg": "ID3\x04\0\0",
-  "audio/ogg": "OggS\0\x02",
-  "audio/webm": "\x1a\x45\xdf\xa3",
-  "audio/mp4": "\0\0\0\x20ftypM4A ",
-  "audio/flac": "fLaC\0\0\0\x22",
-};
-const bytesOf = (text: string) => Uint8Array.from(text, (c) => c.charCodeAt(0));
 
 describe("audio of the caller's own files", () => {
   it("is heard, and what is said in it is put where it was", async () => {
@@ -272,45 +260,5 @@ describe("audio in a message of OpenAI's format", () => {
     const answer = await send("end@example.test", ask, about(file(key)), { headers: { accept: "text/event-stream" } });
     const used = ((answer.sent[0]?.amount ?? 0) / 1e6).toFixed(3);
     expect(answer.said).toContain(`"audio_seconds":2,"credits_used":${Number(used)}`);
-  });
-});
-
-describe("what is spelt of audio", () => {
-  it("is its facts, and none of its bytes", async () => {
-    const bytes = wavOf("secret".repeat(100));
-    const { question } = await readChat(chat(part(bytes)), null, caller);
-    expect(JSON.stringify(question)).not.toContain(bytes.toBase64().slice(60, 80));
-    expect(audiosOf(question.messages)[0]).toEqual(expect.objectContaining({ type: "wav", bytes: 644, ms: 75, mostMs: 75 }));
-    expect([...((await audiosOf(question.messages)[0]?.file.bytes()) ?? [])]).toEqual([...bytes]);
-  });
-
-  it("is what its bytes are, for each kind", async () => {
-    const bounds = { max: 1, seconds: 60, bytes: 1_000 };
-    const kinds = await Promise.all([...Object.values(beginnings), "\xff\xfb\x90\x64"].map((begins) => audioOf(bytesOf(begins), bounds)));
-    expect(kinds.map(({ type }) => type)).toEqual(["mp3", "ogg", "webm", "m4a", "flac", "mp3"]);
-    expect(kinds.every((one) => one instanceof Audio && one.mostMs === 60_000)).toBe(true);
-    await expect(audioOf(wavOf("x".repeat(957)), bounds)).rejects.toMatchObject({ code: "audio_too_large" });
-    await expect(audioOf(bytesOf("\xff\xf1\x50\x80"), bounds)).rejects.toMatchObject({ code: "audio_unreadable" });
-    await expect(audioOf(new Uint8Array(), bounds)).rejects.toMatchObject({ code: "audio_unreadable" });
-  });
-
-  it.each([
-    "audio/wav",
-    "audio/x-wav",
-    "audio/vnd.wave",
-    "audio/mpeg",
-    "audio/ogg; codecs=opus",
-    "audio/webm",
-    "audio/mp4",
-    "audio/x-m4a",
-    "audio/flac",
-  ])("is %s among types that are heard", (type) => {
-    expect([isAudioType(type), isAudioType(type.replace("audio", "video"))]).toEqual([true, false]);
-  });
-
-  it("is refused at a tier that hears nothing", () => {
-    const deaf = { max: 0, seconds: 0, bytes: 0 };
-    expect(() => refuseManyAudios(1, deaf)).toThrow(expect.objectContaining({ code: "tier_does_not_hear" }));
-    expect(() => refuseManyAudios(0, deaf)).not.toThrow();
   });
 });

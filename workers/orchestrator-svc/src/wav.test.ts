@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { must, randomOf } from "../../shared/src/testing/random";
-import { type Format, wavLasting, wavOf } from "../../shared/src/testing/wav";
+import { type Format, wavLasting, wavOf } from "../../shared/src/testing/sounds";
 import { playingMs } from "./wav";
 
 const join = (...parts: (Uint8Array | string)[]) =>

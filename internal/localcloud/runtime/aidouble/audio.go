@@ -3,8 +3,11 @@ package aidouble
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 )
 
@@ -60,4 +63,22 @@ func wavRate(audio []byte) int {
 		return 0
 	}
 	return int(binary.LittleEndian.Uint32(audio[28:32]))
+}
+
+func (h Handler) hear(w http.ResponseWriter, req request) {
+	text, _ := req.Inputs.Audio.(string)
+	raw, err := base64.StdEncoding.DecodeString(text)
+	heard, isAudio := Hear(raw)
+	if err != nil || !isAudio {
+		refuse(w, http.StatusBadRequest, 5006, "Error: required properties at '/' are 'audio'")
+		return
+	}
+	if h.Empty {
+		heard.Text = ""
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"text": heard.Text, "word_count": heard.Words(), "segments": []any{},
+		"transcription_info": map[string]any{"language": "en", "language_probability": 1, "duration": heard.Seconds, "duration_after_vad": heard.Seconds},
+	})
 }

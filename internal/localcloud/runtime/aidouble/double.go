@@ -3,7 +3,6 @@ package aidouble
 
 import (
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -225,24 +224,6 @@ func (h Handler) generate(w http.ResponseWriter, model string, req request, faul
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"response": strings.Join(words, " "), "tool_calls": []any{}, "usage": u})
-}
-
-func (h Handler) hear(w http.ResponseWriter, req request) {
-	text, _ := req.Inputs.Audio.(string)
-	raw, err := base64.StdEncoding.DecodeString(text)
-	heard, isAudio := Hear(raw)
-	if err != nil || !isAudio {
-		refuse(w, http.StatusBadRequest, 5006, "Error: required properties at '/' are 'audio'")
-		return
-	}
-	if h.Empty {
-		heard.Text = ""
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{
-		"text": heard.Text, "word_count": heard.Words(), "segments": []any{},
-		"transcription_info": map[string]any{"language": "en", "language_probability": 1, "duration": heard.Seconds, "duration_after_vad": heard.Seconds},
-	})
 }
 
 // stream sends one event a word, then the usage, then the end mark.

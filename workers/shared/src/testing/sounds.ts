@@ -34,3 +34,14 @@ export interface Format {
 export function wavLasting(ms: number, told: object = {}): Uint8Array<ArrayBuffer> {
   return wavOf(JSON.stringify(told).padEnd(ms * 8));
 }
+
+/** The beginnings of all that is taken but a WAV, which says how long it is. */
+export const beginnings = {
+  "audio/mpeg": "ID3\x04\0\0",
+  "audio/ogg": "OggS\0\x02",
+  "audio/webm": "\x1a\x45\xdf\xa3",
+  "audio/mp4": "\0\0\0\x20ftypM4A ",
+  "audio/flac": "fLaC\0\0\0\x22",
+};
+/** Text as bytes of one character each. */
+export const bytesOf = (text: string) => Uint8Array.from(text, (c) => c.charCodeAt(0));
