@@ -4,15 +4,17 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/cognomega/edge/internal/localcloud/keepalive"
 )
 
 // uncaught is how workerd answers for a script that threw: this body, and no Content-Type, which no Response of a script lacks.
 const uncaught = "Internal Server Error"
 
 // readHead reads up to the final status; interim ones carry nothing that a client here waits for.
-func (x *exchange) readHead(c *conn) (*http.Response, error) {
+func (x *exchange) readHead(c *keepalive.Conn) (*http.Response, error) {
 	for {
-		resp, err := http.ReadResponse(c.br, x.r)
+		resp, err := http.ReadResponse(c.R, x.r)
 		if err != nil {
 			return nil, err
 		}
@@ -23,7 +25,7 @@ func (x *exchange) readHead(c *conn) (*http.Response, error) {
 }
 
 // copyAnswer passes status, header fields, body and trailers on.
-func (x *exchange) copyAnswer(c *conn, resp *http.Response) error {
+func (x *exchange) copyAnswer(c *keepalive.Conn, resp *http.Response) error {
 	defer resp.Body.Close()
 	if x.threw(c, resp) {
 		_, err := io.Copy(io.Discard, resp.Body)
@@ -48,14 +50,14 @@ func (x *exchange) copyAnswer(c *conn, resp *http.Response) error {
 	return nil
 }
 
-func (x *exchange) threw(c *conn, resp *http.Response) bool {
+func (x *exchange) threw(c *keepalive.Conn, resp *http.Response) bool {
 	if resp.StatusCode != http.StatusInternalServerError || resp.ContentLength != int64(len(uncaught)) || resp.Header["Content-Type"] != nil {
 		return false
 	}
 	if x.r.Method == http.MethodHead {
 		return true // the body is not sent, so the header fields must do
 	}
-	said, err := c.br.Peek(len(uncaught))
+	said, err := c.R.Peek(len(uncaught))
 	return err == nil && string(said) == uncaught
 }
 
@@ -75,13 +77,13 @@ func copyFields(to, from http.Header) {
 
 // copyBody flushes whenever the next read would wait for the Worker, so that a stream is never held back and a short
 // answer costs one write.
-func (x *exchange) copyBody(c *conn, resp *http.Response) error {
+func (x *exchange) copyBody(c *keepalive.Conn, resp *http.Response) error {
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	flusher, _ := x.w.(http.Flusher)
 	left := resp.ContentLength
 	for {
-		if left != 0 && c.br.Buffered() == 0 && flusher != nil {
+		if left != 0 && c.R.Buffered() == 0 && flusher != nil {
 			flusher.Flush()
 		}
 		n, err := resp.Body.Read(*buf)

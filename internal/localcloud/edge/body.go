@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cognomega/edge/internal/localcloud/keepalive"
 )
 
 // smallBody rides with the head: one write, and the Worker cannot answer before the client's connection is free again.
@@ -27,21 +29,21 @@ type bodyCopy struct {
 var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
 
 // startBody flushes the head and sends the body; a larger one beside the answer, which may begin before the body ends.
-func (x *exchange) startBody(c *conn) error {
+func (x *exchange) startBody(c *keepalive.Conn) error {
 	b := &x.body
 	length := x.r.ContentLength
 	if length == 0 {
 		b.read.Store(true)
 		b.sent = true
-		return c.bw.Flush()
+		return c.W.Flush()
 	}
 	b.started = true
 	if length > 0 && length <= smallBody {
-		err := x.sendBody(c.bw)
+		err := x.sendBody(c.W)
 		b.sent = err == nil
 		return err
 	}
-	if err := c.bw.Flush(); err != nil {
+	if err := c.W.Flush(); err != nil {
 		return err
 	}
 	// Otherwise net/http reads the body to its end before it lets an answer begin. HTTP/2 needs no such leave.
@@ -49,7 +51,7 @@ func (x *exchange) startBody(c *conn) error {
 	b.done = make(chan struct{})
 	go func() {
 		defer close(b.done)
-		b.sent = x.sendBody(c.bw) == nil
+		b.sent = x.sendBody(c.W) == nil
 		if b.fail.Load() != nil {
 			_ = c.Close() // the Worker must not take half a body for a whole one
 		}

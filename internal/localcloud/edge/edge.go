@@ -4,13 +4,18 @@ package edge
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/cognomega/edge/internal/localcloud/keepalive"
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
+
+// idleLife is shorter than the 5 s after which workerd ends a connection without a request.
+const idleLife = 4 * time.Second
 
 // Lease keeps the process of a script alive while a request or a WebSocket uses it.
 type Lease struct {
@@ -43,7 +48,7 @@ type Config struct {
 type Edge struct {
 	Config
 	certs   *certificates
-	pool    *pool
+	pool    *keepalive.Pool
 	tunnels tunnels
 
 	changed       <-chan struct{}
@@ -64,7 +69,7 @@ func New(cfg Config) *Edge {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Edge{Config: cfg, pool: newPool()}
+	e := &Edge{Config: cfg, pool: keepalive.New(net.Dialer{}, idleLife)}
 	e.certs = newCertificates(cfg.CA, cfg.Now, func(host string) bool {
 		t, err := e.table()
 		return err == nil && t.knows(host)
@@ -83,7 +88,7 @@ func (e *Edge) Handler() http.Handler { return http.HandlerFunc(e.serve) }
 func (e *Edge) Close() error {
 	e.stopWatch()
 	e.tunnels.closeAll()
-	e.pool.close()
+	e.pool.Close()
 	return nil
 }
 

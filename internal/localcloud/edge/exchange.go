@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/localcloud/keepalive"
 )
 
 // pauses are the waits between attempts to reach a process that has just gone; the runtime needs a moment to notice.
@@ -61,7 +62,7 @@ func (x *exchange) attempt(fresh bool) error {
 	x.why = ""
 	defer lease.Release()
 	x.version = lease.VersionID
-	c, err := x.edge.pool.get(ctx, address{lease.Network, lease.Addr}, fresh)
+	c, err := x.edge.pool.Get(ctx, keepalive.Address{Network: lease.Network, Addr: lease.Addr}, fresh)
 	if err != nil {
 		return fault.New(fault.Unavailable, "dial: %w", err)
 	}
@@ -132,10 +133,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // over sends the request on c and brings the answer back.
-func (x *exchange) over(c *conn) error {
+func (x *exchange) over(c *keepalive.Conn) error {
 	stop := context.AfterFunc(x.r.Context(), func() { _ = c.Close() })
 	defer x.settle()
-	x.writeHead(c.bw)
+	x.writeHead(c.W)
 	if err := x.startBody(c); err != nil {
 		stop()
 		_ = c.Close()
@@ -152,8 +153,8 @@ func (x *exchange) over(c *conn) error {
 		return x.tunnel(c, resp)
 	}
 	err = x.copyAnswer(c, resp)
-	if stop() && err == nil && !resp.Close && c.br.Buffered() == 0 && x.body.finished() {
-		x.edge.pool.put(c)
+	if stop() && err == nil && !resp.Close && c.R.Buffered() == 0 && x.body.finished() {
+		x.edge.pool.Put(c)
 		return nil
 	}
 	_ = c.Close()

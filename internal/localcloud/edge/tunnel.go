@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"sync"
+
+	"github.com/cognomega/edge/internal/localcloud/keepalive"
 )
 
 // tunnels are the WebSockets under way; http.Server forgets a connection that was taken over.
@@ -50,7 +52,7 @@ func (ts *tunnels) closeAll() {
 }
 
 // tunnel passes bytes both ways after the Worker accepted a WebSocket, until both sides have ended.
-func (x *exchange) tunnel(c *conn, resp *http.Response) error {
+func (x *exchange) tunnel(c *keepalive.Conn, resp *http.Response) error {
 	hijacker, ok := x.w.(http.Hijacker)
 	if !ok || !isWebSocket(x.r) {
 		_ = c.Close()
@@ -71,7 +73,7 @@ func (x *exchange) tunnel(c *conn, resp *http.Response) error {
 	answered := make(chan struct{})
 	go func() {
 		defer close(answered)
-		pass(client, c.Conn, c.br)
+		pass(client, c.Conn, c.R)
 	}()
 	pass(c.Conn, client, buffered.Reader)
 	<-answered

@@ -14,31 +14,39 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/cognomega/edge/internal/localcloud/keepalive"
 )
 
 // ProtoHeader tells the scheme of what a Worker fetches; workerd sets it itself, so no script can.
 const ProtoHeader = "Cogctl-Proto"
 
+const idleLife = time.Minute
+
 // Egress is one account's way out.
 type Egress struct {
-	hosts map[string]http.Handler
-	proxy *httputil.ReverseProxy
-	dial  net.Dialer
-	log   *slog.Logger
+	hosts     map[string]http.Handler
+	proxy     *httputil.ReverseProxy
+	dial      net.Dialer
+	pool      *keepalive.Pool
+	transport *http.Transport
+	log       *slog.Logger
 }
 
 // New makes a way out on which hosts are answered for on this machine.
 func New(hosts map[string]http.Handler, log *slog.Logger) *Egress {
 	e := &Egress{hosts: hosts, dial: net.Dialer{Timeout: 10 * time.Second}, log: log}
+	e.pool = keepalive.New(e.dial, idleLife)
+	e.transport = &http.Transport{
+		DialContext: e.dial.DialContext, DisableCompression: true, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64,
+		IdleConnTimeout: idleLife, TLSHandshakeTimeout: 10 * time.Second,
+	}
 	e.proxy = &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.Out.URL.Scheme, r.Out.URL.Host = r.In.Header.Get(ProtoHeader), r.In.Host
 			r.Out.Header.Del(ProtoHeader)
 		},
-		Transport: &http.Transport{
-			DialContext: e.dial.DialContext, DisableCompression: true, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 64,
-			IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second,
-		},
+		Transport:     plain{e.pool, e.transport},
 		FlushInterval: together, // of answers that say how long they are; the others are flushed with each piece, and gathered
 		BufferPool:    buffers{},
 		ErrorHandler:  e.failed,
@@ -57,7 +65,10 @@ func (buffers) Get() []byte { return *free.Get().(*[]byte) }
 func (buffers) Put(b []byte) { free.Put(&b) }
 
 // Close lets go of idle connections.
-func (e *Egress) Close() { e.proxy.Transport.(*http.Transport).CloseIdleConnections() }
+func (e *Egress) Close() {
+	e.pool.Close()
+	e.transport.CloseIdleConnections()
+}
 
 func (e *Egress) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodConnect {

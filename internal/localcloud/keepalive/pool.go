@@ -1,4 +1,5 @@
-package edge
+// Package keepalive keeps HTTP/1.1 connections that are idle, and lends one only while the other side has neither ended it nor spoken out of turn.
+package keepalive
 
 import (
 	"bufio"
@@ -10,31 +11,33 @@ import (
 )
 
 const (
-	maxIdlePerAddr = 128
-	// workerd ends a connection after 5 s without a request; leaving earlier means never to write into one that ends.
-	idleLife = 4 * time.Second
-	connBuf  = 4 << 10
+	maxIdlePerAddress = 128
+	bufferSize        = 4 << 10
 )
 
-// address is where a process listens.
-type address struct{ network, addr string }
+// Address is where the other side listens.
+type Address struct{ Network, Addr string }
 
-// pool keeps idle connections to the Workers' processes.
-type pool struct {
+// Pool keeps idle connections. It is safe for concurrent use.
+type Pool struct {
 	dialer net.Dialer
+	life   time.Duration
 
 	mu     sync.Mutex
-	idle   map[address][]*conn // oldest first
+	idle   map[Address][]*Conn // oldest first
 	reaper *time.Timer
 	closed bool
 }
 
-// conn is one HTTP/1.1 connection to a process.
-type conn struct {
+// Conn is one HTTP/1.1 connection, with the buffers through which it is read and written.
+type Conn struct {
 	net.Conn
-	at    address
-	br    *bufio.Reader
-	bw    *bufio.Writer
+	R *bufio.Reader
+	W *bufio.Writer
+	// Reused is true when a request has used it before.
+	Reused bool
+
+	at    Address
 	raw   syscall.RawConn
 	since time.Time // idle since
 	// probe and quiet are what stillQuiet hands to the descriptor, made once for all uses of the connection.
@@ -42,33 +45,36 @@ type conn struct {
 	quiet bool
 }
 
-func newPool() *pool {
-	p := &pool{idle: map[address][]*conn{}}
-	p.reaper = time.AfterFunc(idleLife, p.reap)
+// New makes a pool that dials with dialer and lets go of what has been idle for life. life is to be shorter than what the other side grants:
+// then a request is never written into a connection that is just ending.
+func New(dialer net.Dialer, life time.Duration) *Pool {
+	p := &Pool{dialer: dialer, life: life, idle: map[Address][]*Conn{}}
+	p.reaper = time.AfterFunc(life, p.reap)
 	return p
 }
 
-// get is a connection that is free; fresh asks for one that no request has used.
-func (p *pool) get(ctx context.Context, at address, fresh bool) (*conn, error) {
+// Get is a connection that is free; fresh asks for one that no request has used.
+func (p *Pool) Get(ctx context.Context, at Address, fresh bool) (*Conn, error) {
 	for !fresh {
 		c := p.take(at)
 		if c == nil {
 			break
 		}
-		if time.Since(c.since) < idleLife && c.stillQuiet() {
+		if time.Since(c.since) < p.life && c.stillQuiet() {
+			c.Reused = true
 			return c, nil
 		}
 		_ = c.Close()
 	}
-	nc, err := p.dialer.DialContext(ctx, at.network, at.addr)
+	nc, err := p.dialer.DialContext(ctx, at.Network, at.Addr)
 	if err != nil {
 		return nil, err
 	}
 	return newConn(nc, at), nil
 }
 
-func newConn(nc net.Conn, at address) *conn {
-	c := &conn{Conn: nc, at: at, br: bufio.NewReaderSize(nc, connBuf), bw: bufio.NewWriterSize(nc, connBuf)}
+func newConn(nc net.Conn, at Address) *Conn {
+	c := &Conn{Conn: nc, at: at, R: bufio.NewReaderSize(nc, bufferSize), W: bufio.NewWriterSize(nc, bufferSize)}
 	if sc, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn() // without it every connection counts as used up
 	}
@@ -82,12 +88,12 @@ func newConn(nc net.Conn, at address) *conn {
 }
 
 // stillQuiet says whether the other side has neither ended the connection nor sent what nobody asked for.
-func (c *conn) stillQuiet() bool {
+func (c *Conn) stillQuiet() bool {
 	c.quiet = false
 	return c.raw != nil && c.raw.Read(c.probe) == nil && c.quiet
 }
 
-func (p *pool) take(at address) *conn {
+func (p *Pool) take(at Address) *Conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := p.idle[at]
@@ -100,12 +106,12 @@ func (p *pool) take(at address) *conn {
 	return c
 }
 
-// put gives back a connection whose last answer was read to its end.
-func (p *pool) put(c *conn) {
+// Put gives back a connection whose last answer was read to its end.
+func (p *Pool) Put(c *Conn) {
 	c.since = time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.idle[c.at]) >= maxIdlePerAddr {
+	if p.closed || len(p.idle[c.at]) >= maxIdlePerAddress {
 		_ = c.Close()
 		return
 	}
@@ -113,13 +119,13 @@ func (p *pool) put(c *conn) {
 }
 
 // reap closes what has been idle for too long, so that a drained process can end and its address is forgotten.
-func (p *pool) reap() {
+func (p *Pool) reap() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return
 	}
-	limit := time.Now().Add(-idleLife)
+	limit := time.Now().Add(-p.life)
 	for at, list := range p.idle {
 		old := 0
 		for old < len(list) && list[old].since.Before(limit) {
@@ -132,10 +138,11 @@ func (p *pool) reap() {
 		}
 		p.idle[at] = append(list[:0:0], list[old:]...)
 	}
-	p.reaper.Reset(idleLife / 4)
+	p.reaper.Reset(p.life / 4)
 }
 
-func (p *pool) close() {
+// Close closes every idle connection, and from now on what is put back.
+func (p *Pool) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
