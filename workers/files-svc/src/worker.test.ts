@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { PATHS, QUOTAS } from "../../shared/src/contract.gen";
 import { admin, guest, user } from "../../shared/src/testing/callers";
 import { describeEveryWorker } from "../../shared/src/testing/every-worker";
+import { bytesOf } from "../../shared/src/testing/sounds";
 import type { Env } from "./env.gen";
 
 const bucket = (env as unknown as Env).R2_UPLOADS;
@@ -15,7 +16,7 @@ let people = 0;
 const somebody = () => `ada${people++}@example.test`;
 
 const png = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 1, 2, 3]);
-const digits = Uint8Array.from(new TextEncoder().encode("0123456789"));
+const digits = bytesOf("0123456789");
 
 interface Stored {
   readonly ok: true;
@@ -141,6 +142,11 @@ describe("an upload", () => {
     ["text/plain", new Uint8Array([65, 0, 66])],
     ["image/jpeg", png],
     ["application/zip", digits],
+    ["audio/mpeg", png],
+    ["audio/mpeg", bytesOf("ID3 is how an MP3 begins")],
+    ["audio/flac", bytesOf("OggS")],
+    ["text/plain", bytesOf("fLaC")],
+    ["image/jpeg", new Uint8Array([0xff, 0xfb, 0x90, 0x64])],
   ])("that is said to be %s and is not is refused, and nothing is stored", async (type, body) => {
     const email = somebody();
     expect(await refusal(send(body, { who: user(email), type }))).toEqual([415, "content_type_mismatch"]);
@@ -152,6 +158,11 @@ describe("an upload", () => {
     ["application/octet-stream", "application/octet-stream", png],
     ["application/vnd.openxmlformats-officedocument.wordprocessingml.document", undefined, new Uint8Array([0x50, 0x4b, 3, 4, 0])],
     ["application/vnd.ms-excel", undefined, digits],
+    ["text/plain", undefined, bytesOf("ID3 is how an MP3 begins")],
+    ["audio/mpeg", undefined, new Uint8Array([0xff, 0xfb, 0x90, 0x64])],
+    ["audio/mp3", undefined, new Uint8Array([...bytesOf("ID3"), 4, 0])],
+    ["audio/flac", undefined, bytesOf("fLaC")],
+    ["audio/m4a", undefined, new Uint8Array([0, 0, 0, 0x20, ...bytesOf("ftypM4A ")])],
   ])("of %s is what it says", async (type, content_type, body) => {
     expect(await put(body, { who: user(somebody()), type })).toMatchObject({ content_type: content_type ?? type });
   });
