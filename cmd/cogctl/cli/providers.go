@@ -91,7 +91,7 @@ func newProvidersStatus(d *Deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show every model's breaker, the order of each tier, and what operators did", Args: cobra.NoArgs,
 		Long: "Show every model's breaker, the order of each tier, and what operators did lately. One isolate of the Worker answers, after it has looked what the others wrote: what they have seen since may be " +
-			"missing for as long as the bound that is shown, KV's visibility and the time between two looks. Exit 1 when a tier has no model left that may be asked, or none of those that it shows images or has hear audio.",
+			"missing for as long as the bound that is shown, KV's visibility and the time between two looks. Exit 1 when a tier has no model left that may be asked, or none that sees its images, or none that hears its audio.",
 		Example: "  cogctl providers status\n  cogctl providers status --env production -o json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := d.providers(cmd.Context(), keyFile, nil)

@@ -21,6 +21,7 @@ import (
 // ProtoHeader tells the scheme of what a Worker fetches; workerd sets it itself, so no script can.
 const ProtoHeader = "Cogctl-Proto"
 
+// idleLife is how long a connection to a server is kept. Who ends it sooner is noticed before it is used again.
 const idleLife = time.Minute
 
 // Egress is one account's way out.

@@ -45,8 +45,8 @@ type Conn struct {
 	quiet bool
 }
 
-// New makes a pool that dials with dialer and lets go of what has been idle for life. life is to be shorter than what the other side grants:
-// then a request is never written into a connection that is just ending.
+// New makes a pool that dials with dialer and lets go of what has been idle for life. Where life is shorter than
+// what the other side grants, a request is never written into a connection that is just ending.
 func New(dialer net.Dialer, life time.Duration) *Pool {
 	p := &Pool{dialer: dialer, life: life, idle: map[Address][]*Conn{}}
 	p.reaper = time.AfterFunc(life, p.reap)

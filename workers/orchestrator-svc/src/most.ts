@@ -6,7 +6,8 @@ const marks = 16;
 
 /**
  * The most that a question may cost, in micro-credits: a token is a byte at least, an image as many tokens as the contract says, audio as
- * long and as full of words as it can be, and the answer is as long as it may be. A model that goes on where another broke off reads what that one wrote, but that is not charged again.
+ * long and as full of words as it can be, and the answer is as long as it may be. A model that goes on where another broke off reads what
+ * that one wrote, but that is not charged again.
  */
 export function mostOf(question: Question): number {
   const bytes = question.messages.reduce((sum, { content }) => sum + bytesOf(content) + marks, 0);

@@ -1,3 +1,4 @@
+import { concat } from "../../shared/src/body";
 import { Failure, failureOfStatus } from "./failure";
 
 /** The longest answer that is read in one piece. */
@@ -54,11 +55,5 @@ async function readUpTo(body: ReadableStream<Uint8Array> | null, max: number): P
   } catch (error) {
     throw error instanceof Failure ? error : new Failure("cut", "the answer broke off", { cause: error });
   }
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.byteLength;
-  }
-  return all;
+  return concat(chunks, size);
 }

@@ -38,7 +38,8 @@ function tooLarge(max: number): Problem {
   return new Problem(413, "body_too_large", `The body is over ${max} bytes.`);
 }
 
-function concat(chunks: Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
+/** Chunks of so many bytes together as one. */
+export function concat(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(size);
   let at = 0;
   for (const chunk of chunks) {

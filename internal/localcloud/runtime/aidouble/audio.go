@@ -45,13 +45,22 @@ func audioKind(audio []byte) string {
 		at    int
 		magic string
 	}{
-		{"wav", 8, "WAVE"}, {"mp3", 0, "ID3"}, {"mp3", 0, "\xff\xfb"}, {"ogg", 0, "OggS"}, {"webm", 0, "\x1a\x45\xdf\xa3"}, {"m4a", 4, "ftyp"}, {"flac", 0, "fLaC"},
+		{"wav", 8, "WAVE"}, {"mp3", 0, "ID3"}, {"ogg", 0, "OggS"}, {"webm", 0, "\x1a\x45\xdf\xa3"}, {"m4a", 4, "ftyp"}, {"flac", 0, "fLaC"},
 	} {
 		if len(audio) >= k.at && bytes.HasPrefix(audio[k.at:], []byte(k.magic)) {
 			return k.kind
 		}
 	}
+	if isLayerIII(audio) {
+		return "mp3"
+	}
 	return ""
+}
+
+// isLayerIII says whether audio begins with the header of an MP3's frame (ISO/IEC 11172-3, 2.4.2.3), of any version, with a checksum or without.
+func isLayerIII(audio []byte) bool {
+	const syncAndLayer, layerIII = 0b111_00_11_0, 0b111_00_01_0
+	return len(audio) > 1 && audio[0] == 0xff && audio[1]&syncAndLayer == layerIII
 }
 
 // wavHead is the length of the usual head of a WAV.

@@ -31,6 +31,8 @@ func TestModelsThatHear(t *testing.T) {
 		"a WAV":                 {base64.StdEncoding.EncodeToString(wav(2)), false, 200, "heard wav of 16044 bytes with SHA-256 "},
 		"its length":            {base64.StdEncoding.EncodeToString(wav(2)), false, 200, `"duration":2,`},
 		"an MP3's":              {base64.StdEncoding.EncodeToString([]byte("ID3" + strings.Repeat("x", 3997))), false, 200, `"duration":1,`},
+		"frames of an MP3":      {base64.StdEncoding.EncodeToString([]byte("\xff\xf3" + strings.Repeat("x", 3998))), false, 200, "heard mp3 of 4000 bytes"},
+		"frames of layer II":    {base64.StdEncoding.EncodeToString([]byte("\xff\xfd" + strings.Repeat("x", 3998))), false, 400, "5006"},
 		"nothing said":          {base64.StdEncoding.EncodeToString(wav(2)), true, 200, `"text":""`},
 		"text":                  {base64.StdEncoding.EncodeToString([]byte("hello")), false, 400, "5006"},
 		"nothing":               {"", false, 400, "5006"},
