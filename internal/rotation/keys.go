@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -37,7 +38,19 @@ func (k Key) PEM() string { return k.text }
 func (k Key) JWK() json.RawMessage { return k.jwk }
 
 // NewKey makes a signing key.
-func NewKey() (Key, error) {
+func NewKey() (Key, error) { return typable(randomKey) }
+
+// typable makes keys until one has a name that does not begin like a flag: operators name keys on a command line. One of 64 does.
+func typable(newKey func() (Key, error)) (Key, error) {
+	for {
+		k, err := newKey()
+		if err != nil || !strings.HasPrefix(k.KID, "-") {
+			return k, err
+		}
+	}
+}
+
+func randomKey() (Key, error) {
 	private, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
 		return Key{}, fault.New(fault.Internal, "make a signing key: %w", err)

@@ -37,7 +37,8 @@ func newJWKSRevoke(d *Deps) *cobra.Command {
 		Long: "Take a key out of the key set now, without waiting for what it signed: every token of it is refused as soon as the readers notice. It says first how long that takes at worst, " +
 			"and then asks the gateway with a token of that key until it is refused.\n\n" +
 			"A key that signs is replaced in the same minute; until readers have the new one, they refuse fresh tokens too. It can be run again, or resumed.\n\n" +
-			"With --all every key is replaced by a new one, whatever the rotation's document says: the way out when that is lost.",
+			"With --all every key is replaced by a new one, whatever the rotation's document says: the way out when that is lost.\n\n" +
+			"A key that an earlier version named with a - in front is written after --.",
 		Example: "  cogctl jwks revoke LFeukUTmIkg4ho10JCfGZ9BpMZIjo9CPudCh_QI6_rQ --env production",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == o.all {
