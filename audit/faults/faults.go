@@ -21,8 +21,9 @@ type plan struct {
 	slow  bool // its callers wait for a time to be over
 }
 
-// inMidst is after how many events a stream goes wrong: in the middle of what it has to say.
-const inMidst = 11
+// inMidst is after how many events a stream goes wrong: in the middle of what it has to say. It is less than half of that, so that
+// whoever goes on from there and has a fault too does not come to the end before it.
+const inMidst = 9
 
 // plans are the ways in which a provider goes wrong, in the order of the table. Neighbours are tried together, one on each of two
 // providers; the last two are those that take their time.

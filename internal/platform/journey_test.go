@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -237,14 +238,24 @@ func allEnd(processes func() []int) bool {
 	return true
 }
 
-func listening(address string) bool {
+// sockets are the kernel's numbers of what listens at an address's port. A port alone says little: another account may have it a moment later.
+func sockets(t *testing.T, address string) (inodes []string) {
+	t.Helper()
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		address = u.Host
 	}
-	conn, err := net.DialTimeout("tcp", address, time.Second)
-	if err != nil {
-		return false
+	_, digits, err := net.SplitHostPort(address)
+	port, nan := strconv.Atoi(digits)
+	if err != nil || nan != nil {
+		t.Fatalf("address %q: %v, %v", address, err, nan)
 	}
-	conn.Close()
-	return true
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		raw, _ := os.ReadFile(table) // a machine may be without IPv6
+		for line := range strings.Lines(string(raw)) {
+			if f := strings.Fields(line); len(f) > 9 && f[3] == "0A" && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
+				inodes = append(inodes, f[9])
+			}
+		}
+	}
+	return inodes
 }

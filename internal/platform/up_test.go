@@ -33,10 +33,16 @@ func TestUpIsGreenThenSameThenDownLeavesNothing(t *testing.T) {
 		t.Errorf("a second run changed %v", again.Changes)
 	}
 	e := j.endpoints()
+	listened := map[string][]string{}
+	for _, address := range []string{e.APIHTTP, e.APIHTTPS, e.EdgeHTTP, e.EdgeHTTPS, e.Control} {
+		if listened[address] = sockets(t, address); len(listened[address]) == 0 {
+			t.Errorf("nothing listens at %s", address)
+		}
+	}
 	j.must(0, nil, "down")
 	j.quiet()
-	for _, address := range []string{e.APIHTTP, e.APIHTTPS, e.EdgeHTTP, e.EdgeHTTPS, e.Control} {
-		if listening(address) {
+	for address, before := range listened {
+		if after := sockets(t, address); slices.ContainsFunc(before, func(s string) bool { return slices.Contains(after, s) }) {
 			t.Errorf("%s still listens", address)
 		}
 	}
