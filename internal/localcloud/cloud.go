@@ -17,6 +17,7 @@ import (
 	"github.com/cognomega/edge/internal/localcloud/doubles"
 	"github.com/cognomega/edge/internal/localcloud/edge"
 	"github.com/cognomega/edge/internal/localcloud/egress"
+	"github.com/cognomega/edge/internal/localcloud/nonblock"
 	"github.com/cognomega/edge/internal/localcloud/runtime"
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
@@ -145,10 +146,10 @@ func (c *Cloud) serve(ctx context.Context, port int, h http.Handler, tlsConfig *
 	c.servers = append(c.servers, s)
 	go func() {
 		if tlsConfig != nil {
-			c.serveErr <- s.ServeTLS(l, "", "")
+			c.serveErr <- s.ServeTLS(nonblock.Listener{Listener: l}, "", "")
 			return
 		}
-		c.serveErr <- s.Serve(l)
+		c.serveErr <- s.Serve(nonblock.Listener{Listener: l})
 	}()
 	return l.Addr().String(), nil
 }

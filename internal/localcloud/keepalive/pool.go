@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/cognomega/edge/internal/localcloud/nonblock"
 )
 
 const (
@@ -70,7 +72,7 @@ func (p *Pool) Get(ctx context.Context, at Address, fresh bool) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(nc, at), nil
+	return newConn(nonblock.Wrap(nc), at), nil
 }
 
 func newConn(nc net.Conn, at Address) *Conn {
@@ -79,9 +81,7 @@ func newConn(nc net.Conn, at Address) *Conn {
 		c.raw, _ = sc.SyscallConn() // without it every connection counts as used up
 	}
 	c.probe = func(fd uintptr) bool {
-		var one [1]byte
-		n, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		c.quiet = n < 0 && (err == syscall.EAGAIN || err == syscall.EWOULDBLOCK)
+		c.quiet = nonblock.Quiet(fd)
 		return true
 	}
 	return c

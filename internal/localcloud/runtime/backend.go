@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/localcloud/nonblock"
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
@@ -68,7 +69,7 @@ func newBackend(r *Runtime) (*backend, error) {
 		}
 	}
 	b.server = &http.Server{Handler: b, ReadHeaderTimeout: 30 * time.Second}
-	go func() { b.serveErr <- b.server.Serve(l) }()
+	go func() { b.serveErr <- b.server.Serve(nonblock.Listener{Listener: l}) }()
 	return b, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/localcloud/nonblock"
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
 
@@ -69,7 +70,11 @@ var dispatcherClient = &http.Client{Transport: &http.Transport{
 		if err != nil {
 			return nil, err
 		}
-		return new(net.Dialer).DialContext(ctx, "unix", string(path))
+		c, err := new(net.Dialer).DialContext(ctx, "unix", string(path))
+		if err != nil {
+			return nil, err
+		}
+		return nonblock.Wrap(c), nil
 	},
 }}
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/localcloud/nonblock"
 )
 
 // outboundProto tells whoever serves Config.Outbound the scheme of what a Worker fetches.
@@ -29,7 +30,7 @@ func newOutbound(path string, h http.Handler) (*outbound, error) {
 		return nil, fault.New(fault.Internal, "listen for what Workers fetch: %w", errors.Join(err, l.Close()))
 	}
 	o := &outbound{server: &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second}, ended: make(chan error, 1)}
-	go func() { o.ended <- o.server.Serve(l) }()
+	go func() { o.ended <- o.server.Serve(nonblock.Listener{Listener: l}) }()
 	return o, nil
 }
 

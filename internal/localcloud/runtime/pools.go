@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/localcloud/nonblock"
 	"github.com/cognomega/edge/internal/localcloud/runtime/pgpool"
 	"github.com/cognomega/edge/internal/localcloud/store"
 )
@@ -49,7 +50,7 @@ func (p *pools) ensure(specs []poolSpec) error {
 		if port == 0 {
 			port = 5432
 		}
-		p.running[s.path] = pgpool.Serve(l, pgpool.Config{
+		p.running[s.path] = pgpool.Serve(nonblock.Listener{Listener: l}, pgpool.Config{
 			Address: net.JoinHostPort(origin.Host, strconv.Itoa(port)), Database: origin.Database, User: origin.User, Password: origin.Password,
 			ClientUser: s.user, ClientPassword: s.password, MaxServers: s.config.ConnectionLimit,
 			Log: p.log.With("hyperdrive", s.config.Name),

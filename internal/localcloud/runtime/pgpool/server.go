@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cognomega/edge/internal/fault"
+	"github.com/cognomega/edge/internal/localcloud/nonblock"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
@@ -43,6 +44,14 @@ func (p *Pool) open() (*server, error) {
 		return nil, fault.New(fault.Invalid, "the database address %s cannot be used", p.cfg.Address)
 	}
 	config.Password = p.cfg.Password
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return nonblock.Wrap(c), nil
+	}
 	c, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "connect to the database: %w", err)
