@@ -11,19 +11,6 @@ import (
 // uncaught is how workerd answers for a script that threw: this body, and no Content-Type, which no Response of a script lacks.
 const uncaught = "Internal Server Error"
 
-// readHead reads up to the final status; interim ones carry nothing that a client here waits for.
-func (x *exchange) readHead(c *keepalive.Conn) (*http.Response, error) {
-	for {
-		resp, err := http.ReadResponse(c.R, x.r)
-		if err != nil {
-			return nil, err
-		}
-		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			return resp, nil
-		}
-	}
-}
-
 // copyAnswer passes status, header fields, body and trailers on.
 func (x *exchange) copyAnswer(c *keepalive.Conn, resp *http.Response) error {
 	defer resp.Body.Close()

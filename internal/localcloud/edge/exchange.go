@@ -142,7 +142,7 @@ func (x *exchange) over(c *keepalive.Conn) error {
 		_ = c.Close()
 		return errUnanswered{err}
 	}
-	resp, err := x.readHead(c)
+	resp, err := c.Answer(x.r)
 	if err != nil {
 		stop()
 		_ = c.Close()

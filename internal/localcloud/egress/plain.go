@@ -60,7 +60,7 @@ func authority(r *http.Request) string {
 	return r.URL.Host
 }
 
-// ask sends the request and reads the head of its answer; interim ones carry nothing that a script could see.
+// ask sends the request and reads the head of its answer.
 func ask(c *keepalive.Conn, r *http.Request) (*http.Response, error) {
 	if err := r.Write(c.W); err != nil {
 		return nil, err
@@ -68,17 +68,11 @@ func ask(c *keepalive.Conn, r *http.Request) (*http.Response, error) {
 	if err := c.W.Flush(); err != nil {
 		return nil, err
 	}
-	for {
-		resp, err := http.ReadResponse(c.R, r)
-		switch {
-		case err != nil:
-			return nil, err
-		case resp.StatusCode == http.StatusSwitchingProtocols:
-			return nil, errSwitched
-		case resp.StatusCode >= 200:
-			return resp, nil
-		}
+	resp, err := c.Answer(r)
+	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
+		return nil, errSwitched
 	}
+	return resp, err
 }
 
 // answerBody gives its connection back once it was read to its end, and ends it otherwise.

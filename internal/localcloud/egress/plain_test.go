@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/cognomega/edge/internal/localcloud/keepalive"
 )
 
 // server answers each request with the same bytes, and counts its connections. It ends a connection after an answer when ends is set.
@@ -232,3 +234,44 @@ func TestWhatIsNotPlainGoesTheOtherWay(t *testing.T) {
 type tripper func(*http.Request) (*http.Response, error)
 
 func (f tripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A server may talk for ever before its answer begins, in one field or in many, or in interim answers.
+func TestAHeadHasABound(t *testing.T) {
+	t.Parallel()
+	filler := "X-Filler: " + strings.Repeat("x", 1000) + "\r\n"
+	head := func(fields int) string {
+		return "HTTP/1.1 200 OK\r\n" + strings.Repeat(filler, fields) + "Content-Length: 2\r\n\r\nok"
+	}
+	for name, c := range map[string]struct {
+		answer string
+		fails  bool
+	}{
+		"within it":           {head(120), false},
+		"beyond it":           {head(140), true},
+		"one field":           {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", keepalive.MaxHead) + "\r\n\r\n", true},
+		"interim and interim": {strings.Repeat("HTTP/1.1 103 Early Hints\r\n"+filler+"\r\n", 140) + head(1), true},
+		"a body beyond it":    {fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", 2*keepalive.MaxHead, strings.Repeat("x", 2*keepalive.MaxHead)), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e, s := newEgress(t), serve(t, c.answer, false)
+			for range 2 { // a connection that is used again has the whole bound again
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.Addr().String(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp, err := e.proxy.Transport.RoundTrip(r)
+				if errors.Is(err, keepalive.ErrHeadTooLong) != c.fails {
+					t.Fatalf("answered by %v", err)
+				}
+				if err != nil {
+					continue
+				}
+				if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != resp.ContentLength {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+				_ = resp.Body.Close()
+			}
+		})
+	}
+}

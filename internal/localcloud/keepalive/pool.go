@@ -42,6 +42,7 @@ type Conn struct {
 	at    Address
 	raw   syscall.RawConn
 	since time.Time // idle since
+	head  head
 	// probe and quiet are what stillQuiet hands to the descriptor, made once for all uses of the connection.
 	probe func(fd uintptr) bool
 	quiet bool
@@ -76,7 +77,8 @@ func (p *Pool) Get(ctx context.Context, at Address, fresh bool) (*Conn, error) {
 }
 
 func newConn(nc net.Conn, at Address) *Conn {
-	c := &Conn{Conn: nc, at: at, R: bufio.NewReaderSize(nc, bufferSize), W: bufio.NewWriterSize(nc, bufferSize)}
+	c := &Conn{Conn: nc, at: at, W: bufio.NewWriterSize(nc, bufferSize), head: head{Conn: nc}}
+	c.R = bufio.NewReaderSize(&c.head, bufferSize)
 	if sc, ok := nc.(syscall.Conn); ok {
 		c.raw, _ = sc.SyscallConn() // without it every connection counts as used up
 	}
