@@ -129,14 +129,29 @@ func flowPromise(c *contract.Contract, f contract.Flow) string {
 	return fmt.Sprintf("%s says what the ledger says ≤ %d s after a write", c.Stores[f.Store].Name, f.MaxS)
 }
 
-// modelRows lists the models of each tier in the order in which they are tried.
+// modelRows lists the models of each tier in the order in which they are tried, a line each: their names are long.
 func modelRows(m contract.Models) term.Rows {
-	rows := term.Rows{Columns: []string{"tier", "models, in order", "shown images", "have audio heard", "seconds", "tokens", "why"}}
-	for _, name := range sortedKeys(m.Tiers) {
-		t := m.Tiers[name]
-		rows.Rows = append(rows.Rows, term.Row(name, modelWords(t.Models), strings.Join(t.Sees, ", "), strings.Join(t.Hears, ", "), fmt.Sprint(t.MaxAudioSeconds), fmt.Sprint(t.MaxTokens), t.Why))
+	rows := term.Rows{Columns: []string{"tier", "for", "nth", "provider", "model", "at most"}}
+	for _, tier := range sortedKeys(m.Tiers) {
+		t := m.Tiers[tier]
+		add := func(purpose, atMost string, models []contract.Model) {
+			for i, model := range models {
+				rows.Rows = append(rows.Rows, term.Row(tier, purpose, fmt.Sprint(i+1), model.Provider, model.Model, atMost))
+			}
+		}
+		add("answers", fmt.Sprintf("%d tokens", t.MaxTokens), t.Models)
+		add("images", fmt.Sprintf("%d images", t.MaxImages), named(t.Sees, func(model string) string { return m.Vision[model].Provider }))
+		add("audio", fmt.Sprintf("%d s", t.MaxAudioSeconds), named(t.Hears, func(model string) string { return m.Hearing.Models[model].Provider }))
 	}
 	return rows
+}
+
+func named(models []string, provider func(model string) string) []contract.Model {
+	all := make([]contract.Model, len(models))
+	for i, model := range models {
+		all[i] = contract.Model{Provider: provider(model), Model: model}
+	}
+	return all
 }
 
 // limitRows lists whose calls and spending are bounded, then what a call of each tier takes of a rate.
