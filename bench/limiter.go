@@ -106,6 +106,9 @@ func (s *stage) oftenLoad(ctx context.Context, requests int) ([]objectLoad, erro
 	if err != nil {
 		return nil, err
 	}
+	if _, err := s.cogctl(ctx, "tenants", "add", oftenTenant, "--reason", "bench"); err != nil {
+		return nil, err
+	}
 	for _, whose := range []string{oftenCaller, "tenant:" + oftenTenant} {
 		set := []string{"limits", "set", whose}
 		if _, err := s.cogctl(ctx, append(set, "--rate", "1000000/1s", "--burst", "1000000", "--credits-a-day", "1000000", "--reason", "bench")...); err != nil {
