@@ -29,13 +29,13 @@ func TestAKillLosesNoMoreThanAMomentOfCharges(t *testing.T) {
 		t.Fatalf("set: %d", code)
 	}
 	who := m.user(ada)
-	pid := m.serving("orchestrator-svc")
+	pid, _ := m.serving("orchestrator-svc")
 	before := m.replies(who, 2*lost)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	killed := time.Now()
-	m.until("process in the killed one's place", func() bool { now := m.serving("orchestrator-svc"); return now != 0 && now != pid }, func() string { return "none" })
+	m.until("process in the killed one's place", func() bool { now, _ := m.serving("orchestrator-svc"); return now != 0 && now != pid }, func() string { return "none" })
 	after := m.replies(who, lost/2)
 	var due []string
 	for _, r := range slices.Concat(before, after) {
@@ -67,24 +67,6 @@ func TestAKillLosesNoMoreThanAMomentOfCharges(t *testing.T) {
 	if s := m.standing(ada); s.Ledger == nil || s.Budget.Spent+s.Budget.Held < *s.Ledger {
 		t.Errorf("the budget counts less than the ledger: %+v, %v", s.Budget, s.Ledger)
 	}
-}
-
-// serving is the process of a Worker, 0 while there is none.
-func (m *money) serving(script string) int {
-	m.t.Helper()
-	var status struct {
-		Processes []struct {
-			PID     int
-			Scripts []string
-		}
-	}
-	m.must(0, &status, "local", "status")
-	for _, p := range status.Processes {
-		if slices.Contains(p.Scripts, script) {
-			return p.PID
-		}
-	}
-	return 0
 }
 
 // replies asks one question after the other for so long, and then until one was answered.

@@ -35,6 +35,15 @@ func (m *money) standing(caller string) (s standing) {
 // limiter is the process that keeps the limiters.
 func (m *money) limiter() (pid, restarts int) {
 	m.t.Helper()
+	if pid, restarts = m.serving("rate-limiter-do"); pid == 0 {
+		m.t.Fatal("no process keeps the limiters")
+	}
+	return pid, restarts
+}
+
+// serving is the process of a Worker, 0 while there is none.
+func (m *money) serving(script string) (pid, restarts int) {
+	m.t.Helper()
 	var status struct {
 		Processes []struct {
 			PID, Restarts int
@@ -43,11 +52,10 @@ func (m *money) limiter() (pid, restarts int) {
 	}
 	m.must(0, &status, "local", "status")
 	for _, p := range status.Processes {
-		if slices.Contains(p.Scripts, "rate-limiter-do") {
+		if slices.Contains(p.Scripts, script) {
 			return p.PID, p.Restarts
 		}
 	}
-	m.t.Fatal("no process keeps the limiters")
 	return 0, 0
 }
 
@@ -71,7 +79,7 @@ func TestABudgetOutlivesAKillAndADeployment(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	m.until("limiter that was killed", func() bool { now, _ := m.limiter(); return now != 0 && now != pid }, func() string { return "killed" })
+	m.until("limiter that was killed", func() bool { now, _ := m.serving("rate-limiter-do"); return now != 0 && now != pid }, func() string { return "killed" })
 	if got := m.standing(ada).Budget; got != before {
 		t.Errorf("after a kill: %+v, want %+v", got, before)
 	}
@@ -79,7 +87,7 @@ func TestABudgetOutlivesAKillAndADeployment(t *testing.T) {
 	if err := m.cf.PatchSecrets(t.Context(), "rate-limiter-do", map[string]string{"UNUSED": "deploys another version"}); err != nil {
 		t.Fatal(err)
 	}
-	m.until("version that is new", func() bool { now, _ := m.limiter(); return now != 0 && now != pid }, func() string { return "deployed" })
+	m.until("version that is new", func() bool { now, _ := m.serving("rate-limiter-do"); return now != 0 && now != pid }, func() string { return "deployed" })
 	if got := m.standing(ada).Budget; got != before {
 		t.Errorf("after a deployment: %+v, want %+v", got, before)
 	}
