@@ -149,6 +149,7 @@ type answer struct {
 	Outcome string
 	Balance float64 `json:"balance_credits"`
 	Stale   bool
+	AsOf    time.Time `json:"as_of"`
 }
 
 func (m *money) balance(who header) (a answer, code int) {

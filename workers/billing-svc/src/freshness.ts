@@ -2,7 +2,7 @@ import type { StoredBalance } from "../../shared/src/money/balance";
 import { isWithinBound, type Mark, readMark } from "../../shared/src/money/mark";
 
 /** How long an isolate goes by the mark it has read; it costs no request a second read of KV. */
-const holdMs = 5_000;
+const markHoldMs = 5_000;
 
 let held: { readonly mark: Mark | undefined; readonly readMs: number } | undefined;
 
@@ -11,7 +11,7 @@ export async function isFresh(copy: StoredBalance, kv: KVNamespace, nowMs: numbe
   if (isWithinBound(copy, undefined, nowMs)) {
     return true;
   }
-  if (held === undefined || nowMs - held.readMs > holdMs || nowMs < held.readMs) {
+  if (held === undefined || nowMs - held.readMs > markHoldMs || nowMs < held.readMs) {
     held = { mark: await readMark(kv), readMs: nowMs };
   }
   return isWithinBound(copy, held.mark, nowMs);

@@ -14,17 +14,13 @@ export interface Finding {
   readonly after: Balance | null;
 }
 
-/** A change of the ledger is on its way to KV for so long; it is no drift yet. */
-const inFlightMs = 5_000;
+/** How long a change of the ledger may be on its way to KV. */
+export const inFlightMs = 5_000;
 
-/** Compares an account's entry with the ledger. Undefined when they agree, or when the writer may still be about to make them. */
+/** Compares an account's entry with the ledger. Undefined when they agree. */
 export function compare(name: string, balance: Balance, text: string | null, nowMs: number): Finding | undefined {
   const copy = parseBalance(text);
   if (copy !== undefined && agrees(copy, balance)) {
-    return undefined;
-  }
-  const inFlight = nowMs - balance.updated_at_ms < inFlightMs;
-  if (inFlight && (text === null || (copy !== undefined && copy.version < balance.version))) {
     return undefined;
   }
   const found = (kind: Kind, why: string): Finding => ({ key: name, kind, why, before: text, after: balance });
@@ -54,6 +50,22 @@ export function compare(name: string, balance: Balance, text: string | null, now
     "wrong",
     `KV has version ${copy.version} as the ledger does, with other amounts: no projection writes that, so it was changed by hand`,
   );
+}
+
+/**
+ * When a difference can be told from a change that is on its way. How long ago the account changed last does not tell by itself: one
+ * that changes all the time always changed a moment ago, however old its entry is. So what the ledger had at the first look has until
+ * then to arrive.
+ */
+export function tellableMs({ kind, after }: Finding): number {
+  return after !== null && (kind === "missing" || kind === "old") ? after.updated_at_ms + inFlightMs : 0;
+}
+
+/** Compares a second time, after a first that found a difference. Undefined when what the first missed has arrived. */
+export function compareAgain(first: Finding, balance: Balance, text: string | null, nowMs: number): Finding | undefined {
+  const version = parseBalance(text)?.version ?? -1;
+  const arrived = first.after !== null && version >= first.after.version && version < balance.version;
+  return arrived ? undefined : compare(first.key, balance, text, nowMs);
 }
 
 /** An entry of an account that the ledger does not have. */

@@ -2,7 +2,7 @@ import { accountOfKey, type Balance, balanceKey } from "../../shared/src/money/b
 import { nextMark, putMark, readMark } from "../../shared/src/money/mark";
 import { putBalance, readMany } from "../../shared/src/money/publish";
 import type { Books, Pass } from "./books";
-import { compare, type Finding, foreign } from "./decide";
+import { compare, compareAgain, type Finding, foreign, tellableMs } from "./decide";
 import { feedCalls, reconcileFeed } from "./feed";
 
 /**
@@ -55,7 +55,7 @@ export async function reconcile(namespace: KVNamespace, books: LedgerBooks): Pro
   };
   await books.record(pass);
   if (complete) {
-    await putMark(kv, nextMark(mark, started_ms));
+    await putMark(kv, nextMark(mark, pass));
   }
   return pass;
 }
@@ -133,12 +133,13 @@ type Repaired = Finding & { readonly repaired: boolean };
 
 /**
  * Makes findings good by what the ledger says now, not by what it said when they were found: the writer works on meanwhile. What
- * agrees by then was no drift.
+ * has arrived by then was no drift.
  */
 async function repairAll(kv: KVNamespace, books: LedgerBooks, suspects: readonly Finding[], left: () => number): Promise<Repaired[]> {
   if (suspects.length === 0) {
     return [];
   }
+  await scheduler.wait(Math.max(0, Math.max(...suspects.map(tellableMs)) - Date.now()));
   const accounts = suspects.map(({ key: name }) => accountOfKey(name) as string);
   const [now, held] = [
     await books.of(accounts),
@@ -148,14 +149,14 @@ async function repairAll(kv: KVNamespace, books: LedgerBooks, suspects: readonly
     ),
   ];
   const byKey = new Map(now.map((balance) => [balanceKey(balance.account), balance]));
-  const still = suspects.flatMap(({ key: name, kind }) => {
-    const balance = byKey.get(name);
-    const text = held.get(name) ?? null;
+  const still = suspects.flatMap((suspect) => {
+    const balance = byKey.get(suspect.key);
+    const text = held.get(suspect.key) ?? null;
     if (balance === undefined) {
-      return text === null ? [] : [foreign(name, text)];
+      return text === null ? [] : [foreign(suspect.key, text)];
     }
     // What the account's first use brought meanwhile is no stranger any more.
-    return kind === "foreign" && text === null ? [] : (compare(name, balance, text, Date.now()) ?? []);
+    return suspect.kind === "foreign" && text === null ? [] : (compareAgain(suspect, balance, text, Date.now()) ?? []);
   });
   const within = still.slice(0, Math.max(0, left()));
   const done = await Promise.allSettled(within.map((finding) => repair(kv, finding)));

@@ -7,7 +7,7 @@ import type { Use } from "../../shared/src/money/usage";
 import { admin, user } from "../../shared/src/testing/callers";
 import { describeEveryWorker } from "../../shared/src/testing/every-worker";
 import type { Pass, Place, Position, Walk } from "./books";
-import { compare, foreign } from "./decide";
+import { compare, compareAgain, foreign, inFlightMs, tellableMs } from "./decide";
 import type { Env } from "./env.gen";
 import { budget, type LedgerBooks, reconcile } from "./pass";
 
@@ -109,12 +109,30 @@ describe("a difference", () => {
     expect(compare(key, ledger, before, now)).toEqual({ key, kind, why: expect.stringMatching(why), before, after: ledger });
   });
 
-  it("is none when they agree, or while the writer may still be on its way", () => {
+  it("is none when they agree", () => {
     expect(compare(key, ledger, text(ledger), now)).toBeUndefined();
-    const fresh = { ...ledger, updated_at_ms: now - 1000 };
-    expect(compare(key, fresh, null, now)).toBeUndefined();
-    expect(compare(key, fresh, text(balance("ada@example.test", 4, 1)), now)).toBeUndefined();
-    expect(compare(key, fresh, text({ ...fresh, balance: 1 }), now)?.kind).toBe("wrong"); // no writer makes that
+  });
+
+  it.each([
+    ["is missing", null],
+    ["is old", text(balance("ada@example.test", 4, 1))],
+  ])("that %s can be told when the writer had its time, and is none when what was missed has arrived", (_, before) => {
+    const first = compare(key, ledger, before, now) ?? expect.unreachable();
+    expect(tellableMs(first)).toBe(ledger.updated_at_ms + inFlightMs);
+    const moved = { ...ledger, version: 7, updated_at_ms: now };
+    expect(compareAgain(first, moved, text(ledger), now)).toBeUndefined();
+    expect(compareAgain(first, moved, text({ ...ledger, version: 6 }), now)).toBeUndefined();
+    expect(compareAgain(first, moved, before, now)?.after).toEqual(moved); // it changes all the time, and nothing arrives
+    expect(compareAgain(first, ledger, text({ ...ledger, balance: 1 }), now)?.kind).toBe("wrong");
+    expect(compareAgain(first, ledger, text({ ...ledger, version: 9 }), now)?.kind).toBe("ahead");
+  });
+
+  it("can be told at once when no writer makes it", () => {
+    const fresh = { ...ledger, updated_at_ms: now };
+    for (const no of [text({ ...fresh, balance: 1 }), text({ ...fresh, version: 6 }), "{"]) {
+      expect(tellableMs(compare(key, fresh, no, now) ?? expect.unreachable())).toBe(0);
+    }
+    expect(tellableMs(foreign(key, null))).toBe(0);
   });
 
   it("is foreign when the ledger has no such account", () => {
@@ -172,6 +190,27 @@ describe("a pass", () => {
     expect(pass.findings).toEqual([]);
   });
 
+  it("repairs an account that changes all the time and whose changes do not arrive, and leaves one whose do", async () => {
+    const books = new Memory();
+    const cold = text(balance("cold@x.test", 1, 1));
+    const warm = text(balance("warm@x.test", 1, 1));
+    await Promise.all([kv.put(balanceKey("cold@x.test"), cold), kv.put(balanceKey("warm@x.test"), warm)]);
+    const change = (account: string, version: number) => books.set(balance(account, version, version, Date.now()));
+    change("cold@x.test", 2);
+    change("warm@x.test", 2);
+    books.meanwhile = async () => {
+      change("cold@x.test", 3);
+      await kv.put(balanceKey("warm@x.test"), text({ ...change("warm@x.test", 3), version: 2 }));
+    };
+    const began = Date.now();
+    const pass = await reconcile(kv, books);
+    expect(pass.findings.map(({ key, kind, before, repaired }) => [key, kind, before, repaired])).toEqual([
+      [balanceKey("cold@x.test"), "old", cold, true],
+    ]);
+    expect(parseBalance(await kv.get(balanceKey("cold@x.test")))?.version).toBe(3);
+    expect(pass.ended_ms - began).toBeGreaterThanOrEqual(inFlightMs - 1000);
+  }, 15_000);
+
   it("does not take away the entry of an account that is opened at the same moment", async () => {
     const books = new Memory();
     await kv.put(balanceKey("new@x.test"), text(balance("new@x.test", 1, 1)));
@@ -200,7 +239,7 @@ describe("a pass", () => {
     expect(await readMark(kv)).toBeUndefined();
     const second = await reconcile(kv, books);
     expect([second.findings.length, second.complete]).toEqual([accounts - repaired, true]);
-    expect(await readMark(kv)).toMatchObject({ as_of: second.started_ms, steady_since: second.started_ms });
+    expect(await readMark(kv)).toEqual({ as_of: second.started_ms, steady_since: second.ended_ms });
   });
 
   it("makes no more calls than a pass may, whatever there is to do", async () => {

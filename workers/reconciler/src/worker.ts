@@ -15,8 +15,9 @@ const service = createWorker<"reconciler", Env>("reconciler", { "POST /api/admin
 export default {
   ...service,
   async scheduled(_controller, env) {
+    const second = scheduler.wait(secondPassMs);
     await guard(env);
-    await scheduler.wait(secondPassMs);
+    await second;
     await guard(env);
   },
 } satisfies ExportedHandler<Env>;

@@ -115,12 +115,13 @@ describe("the stated bound on staleness", () => {
     ["an old copy when the guard has been back for long enough", copy(86_400_000), mark(0, kvVisibilityMs), true],
   ])("%s", (_, given, guard, within) => expect(isWithinBound(given, guard, now)).toBe(within));
 
-  it("counts a guard's time anew after a gap", () => {
-    const first = nextMark(undefined, 1000);
-    expect(first).toEqual({ as_of: 1000, steady_since: 1000 });
-    expect(nextMark(first, 31_000)).toEqual({ as_of: 31_000, steady_since: 1000 });
-    expect(nextMark(first, 61_001)).toEqual({ as_of: 61_001, steady_since: 61_001 });
-    expect(nextMark(first, 500)).toEqual({ as_of: 500, steady_since: 500 }); // a clock that went back
+  it("counts a guard's time from the end of its first pass, and anew after a gap", () => {
+    const pass = (started_ms: number, ended_ms: number) => ({ started_ms, ended_ms });
+    const first = nextMark(undefined, pass(1000, 3000));
+    expect(first).toEqual({ as_of: 1000, steady_since: 3000 });
+    expect(nextMark(first, pass(31_000, 61_000))).toEqual({ as_of: 31_000, steady_since: 3000 });
+    expect(nextMark(first, pass(31_000, 61_001))).toEqual({ as_of: 31_000, steady_since: 61_001 });
+    expect(nextMark(first, pass(500, 600))).toEqual({ as_of: 500, steady_since: 600 }); // a clock that went back
   });
 });
 

@@ -11,20 +11,25 @@ export const kvVisibilityMs = 120_000;
  */
 export const maxStaleMs = FLOW["credits-agree"] * 1000 + kvVisibilityMs;
 
-/** Passes further apart than this are no steady guard. */
+/** A change is in KV so long after it at the latest, by the end of the first pass that began after it, or the guard is not steady. */
 const steadyGapMs = FLOW["credits-agree"] * 1000;
 
 /** What the reconciler leaves in KV after a pass. Times are milliseconds since 1970. */
 export interface Mark {
   /** Whatever the ledger changed before was compared with KV, and made good. */
   readonly as_of: number;
-  /** Since when passes have followed each other closely. */
+  /** By when a pass had ended that the others have followed closely. */
   readonly steady_since: number;
 }
 
-export function nextMark(previous: Mark | undefined, asOf: number): Mark {
-  const steady = previous !== undefined && asOf - previous.as_of <= steadyGapMs && asOf >= previous.as_of;
-  return { as_of: asOf, steady_since: steady ? previous.steady_since : asOf };
+/**
+ * The mark after a pass. What a pass repairs is in KV when it ends, not when it begins: a change that came just after one began waits
+ * for the end of the next.
+ */
+export function nextMark(previous: Mark | undefined, pass: { readonly started_ms: number; readonly ended_ms: number }): Mark {
+  const { started_ms: as_of, ended_ms } = pass;
+  const steady = previous !== undefined && ended_ms - previous.as_of <= steadyGapMs && as_of >= previous.as_of;
+  return { as_of, steady_since: steady ? previous.steady_since : ended_ms };
 }
 
 export async function readMark(kv: KVNamespace): Promise<Mark | undefined> {
