@@ -79,6 +79,11 @@ func models(ctx context.Context, s *stage, db *pgx.Conn, o options) ([]figure, e
 		return nil, err
 	}
 	direct := way{name: "direct", dial: tcp(upstream), host: upstream, headers: []string{"Authorization: Bearer bench"}, spent: nothingSpent, rest: nothingLeft}
+	alone, quit, err := s.aloneWay(ctx, upstream)
+	if err != nil {
+		return nil, err
+	}
+	defer quit()
 	bare, err := s.bareWay(ctx, upstream)
 	if err != nil {
 		return nil, err
@@ -86,7 +91,7 @@ func models(ctx context.Context, s *stage, db *pgx.Conn, o options) ([]figure, e
 	var seen []trial
 	for round := range o.rounds + 1 {
 		for _, shape := range shapes(o) {
-			t, err := compare(ctx, shape, []way{direct, portkey, bare, ours})
+			t, err := compare(ctx, shape, []way{direct, portkey, alone, bare, ours})
 			if err != nil {
 				return nil, err
 			}
@@ -96,15 +101,6 @@ func models(ctx context.Context, s *stage, db *pgx.Conn, o options) ([]figure, e
 		}
 	}
 	return modelFigures(shapes(o), seen), nil
-}
-
-// bareWay asks through a Worker that does nothing but ask: what the platform's runtime costs by itself, before any of our code.
-func (s *stage) bareWay(ctx context.Context, upstream string) (way, error) {
-	code := `export default { fetch: (request) => fetch("http://` + upstream + chatPath + `", {
-  method: "POST", headers: { authorization: "Bearer bench", "content-type": "application/json" }, body: request.body,
-}) };`
-	host, err := s.deploy(ctx, "bench-relay", code)
-	return way{name: "bare", dial: s.edge, host: host, spent: s.spent, rest: nothingLeft}, err
 }
 
 // trial is what one round saw of one shape: latencies in order, and CPU, by way.

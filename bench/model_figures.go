@@ -23,11 +23,12 @@ func modelFigures(all []shape, seen []trial) []figure {
 			cpu.keep("ours in Go", t.part(t.cpu["ours"].goCPU))
 			cpu.keep("ours in workerd", t.part(t.cpu["ours"].workerd))
 			cpu.keep("a Worker that only asks", t.perRequest("bare"))
+			cpu.keep("workerd alone that only asks", t.perRequest("alone"))
 			cpu.keep("portkey", t.perRequest("portkey"))
 			cpu.Rounds = append(cpu.Rounds, ours/t.perRequest("portkey"))
 			spends.Rounds = append(spends.Rounds, ours)
 			for f, q := range map[*figure]float64{&p50: 0.5, &p90: 0.9} {
-				for _, way := range []string{"direct", "portkey", "bare", "ours"} {
+				for _, way := range []string{"direct", "portkey", "alone", "bare", "ours"} {
 					f.keep(way, ms(quantile(t.latencies[way], q)))
 				}
 				f.Rounds = append(f.Rounds, t.added("ours", q)/t.added("portkey", q))

@@ -122,12 +122,15 @@ func (s *stage) deploy(ctx context.Context, name, code string, bindings ...strin
 	return host, s.callJSON(ctx, http.MethodPost, "/zones/"+zone.ID+"/workers/routes", map[string]any{"pattern": host + "/*", "script": name})
 }
 
+// compatibilityDate of the bench's own Workers.
+const compatibilityDate = "2026-11-01"
+
 // upload deploys a one-file Worker with this metadata, the members of a JSON object.
 func (s *stage) upload(ctx context.Context, name, code, metadata string) error {
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
 	for _, part := range [][3]string{
-		{"metadata", "application/json", `{"main_module":"worker.js","compatibility_date":"2026-11-01",` + metadata + `}`},
+		{"metadata", "application/json", `{"main_module":"worker.js","compatibility_date":"` + compatibilityDate + `",` + metadata + `}`},
 		{"worker.js", "application/javascript+module", code},
 	} {
 		p, err := w.CreatePart(textproto.MIMEHeader{
