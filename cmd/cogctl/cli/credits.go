@@ -85,7 +85,7 @@ type kvCopy struct {
 }
 
 // copyOf looks at an account's copy in KV. Not seeing it is no error: the ledger was asked for.
-func (d *Deps) copyOf(ctx context.Context, b ledger.Balance) kvCopy {
+func (d *Deps) copyOf(ctx context.Context, l *ledger.Ledger, b ledger.Balance) kvCopy {
 	kv, err := d.balanceCopies(ctx)
 	var held map[string]string
 	if err == nil {
@@ -101,6 +101,11 @@ func (d *Deps) copyOf(ctx context.Context, b ledger.Balance) kvCopy {
 	diff := copies.Compare(b, text, d.Now(), kv.grace)
 	if diff == nil {
 		return kvCopy{Seen: true, Agrees: true}
+	}
+	if diff.OnWay {
+		if err := copies.Overdue(ctx, l, []*copies.Difference{diff}, d.Now(), kv.grace); err != nil {
+			return kvCopy{Why: err.Error()}
+		}
 	}
 	return kvCopy{Seen: true, Kind: string(diff.Kind), Says: diff.Says, OnWay: diff.OnWay}
 }
@@ -139,11 +144,12 @@ func runCreditsShow(ctx context.Context, d *Deps, account string) (*creditsShowR
 		return nil, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	b, err := ledger.New(conn).Balance(ctx, account)
+	l := ledger.New(conn)
+	b, err := l.Balance(ctx, account)
 	if err != nil {
 		return nil, explainAccount(err)
 	}
-	return &creditsShowResult{Database: shown, Ledger: viewAccount(b), KV: d.copyOf(ctx, b), balance: b}, nil
+	return &creditsShowResult{Database: shown, Ledger: viewAccount(b), KV: d.copyOf(ctx, l, b), balance: b}, nil
 }
 
 // purpose says what an entry was for, from what was noted with it.

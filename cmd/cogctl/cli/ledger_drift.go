@@ -57,7 +57,7 @@ func newLedgerDrift(d *Deps) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "drift", Short: "Compare balances with the journal by the database's own view, and the copies in KV with the ledger", Args: cobra.NoArgs,
 		Long: "Compare balances with the journal by the database's own view, and every copy of a balance in KV with the ledger, and the keys of the feed of usage " +
-			"with the journal. What changed within the contract's bound is on its way, and no drift. What entries of the feed say is compared by the reconciler. Nothing is changed: the reconciler repairs copies, `cogctl reconcile run` at once. Exit 1: something differs; 4: KV could not be seen.",
+			"with the journal. What changed within the contract's bound alone is on its way, and no drift. What entries of the feed say is compared by the reconciler. Nothing is changed: the reconciler repairs copies, `cogctl reconcile run` at once. Exit 1: something differs; 4: KV could not be seen.",
 		Example: "  cogctl ledger drift\n  cogctl ledger drift --env production -o json\n  cogctl ledger drift --no-kv",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, err := runLedgerDrift(cmd.Context(), d, noKV)
@@ -115,7 +115,21 @@ func (r *driftResult) compareKV(ctx context.Context, d *Deps, conn *pgx.Conn) er
 		return nil
 	}
 	r.KV.Seen = true
-	err = ledger.New(conn).EachBalance(ctx, func(b ledger.Balance) {
+	l := ledger.New(conn)
+	err = r.compareBalances(ctx, l, held, d.Now, kv.grace)
+	for _, key := range sortedKeys(held) {
+		r.add(copies.OfNobody(key, held[key]))
+	}
+	if err != nil {
+		return err
+	}
+	return r.compareFeed(ctx, d, kv, l)
+}
+
+// compareBalances holds each balance against its copy, and takes from held those that it has looked at.
+func (r *driftResult) compareBalances(ctx context.Context, l *ledger.Ledger, held map[string]string, now func() time.Time, grace time.Duration) error {
+	var young []*copies.Difference
+	err := l.EachBalance(ctx, func(b ledger.Balance) {
 		var text *string
 		key := copies.Prefix + b.Account
 		if value, ok := held[key]; ok {
@@ -123,17 +137,21 @@ func (r *driftResult) compareKV(ctx context.Context, d *Deps, conn *pgx.Conn) er
 		}
 		delete(held, key)
 		r.KV.Compared++
-		if diff := copies.Compare(b, text, d.Now(), kv.grace); diff != nil {
+		switch diff := copies.Compare(b, text, now(), grace); {
+		case diff == nil:
+		case diff.OnWay:
+			young = append(young, diff)
+		default:
 			r.add(*diff)
 		}
 	})
-	for _, key := range sortedKeys(held) {
-		r.add(copies.OfNobody(key, held[key]))
+	if err == nil {
+		err = copies.Overdue(ctx, l, young, now(), grace)
 	}
-	if err != nil {
-		return err
+	for _, diff := range young {
+		r.add(*diff)
 	}
-	return r.compareFeed(ctx, d, kv, ledger.New(conn))
+	return err
 }
 
 // compareFeed holds KV's list of the feed against the journal, both in the order of keys.

@@ -40,6 +40,8 @@ type Difference struct {
 	Says   string `json:"kv_says"`
 	Ledger string `json:"ledger_says"`
 	OnWay  bool   `json:"on_its_way"` // the ledger changed so lately that the copy may still be on its way
+
+	wholeUntil time.Time // the copy leaves out only changes after it; without a copy, all
 }
 
 // Parse reads what KV holds. False: it is not in this platform's form.
@@ -81,7 +83,8 @@ func micro(n json.Number) (int64, bool) {
 	return r.Num().Int64(), true
 }
 
-// Compare holds a copy (nil: there is none) against the ledger; nil when they agree. A change that is younger than grace may be on its way.
+// Compare holds a copy (nil: there is none) against the ledger; nil when they agree. A change that is younger than grace may be on its
+// way, which Overdue looks into.
 func Compare(b ledger.Balance, text *string, now time.Time, grace time.Duration) *Difference {
 	d := &Difference{Key: Prefix + b.Account, Ledger: says(b.Balance, b.Held, b.Overage, b.Version)}
 	young := now.Sub(time.UnixMilli(b.UpdatedAtMS)) < grace
@@ -94,7 +97,7 @@ func Compare(b ledger.Balance, text *string, now time.Time, grace time.Duration)
 		d.Kind, d.Says = Unreadable, clipped(*text)
 		return d
 	}
-	d.Says = says(c.Balance, c.Held, c.Owed, c.Version)
+	d.wholeUntil, d.Says = c.AsOf, says(c.Balance, c.Held, c.Owed, c.Version)
 	switch {
 	case c.Version < b.Version:
 		d.Kind, d.OnWay = Old, young
