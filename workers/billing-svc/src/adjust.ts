@@ -21,6 +21,7 @@ export async function adjust(call: Call<Env>): Promise<Response> {
   }
   const adjustment = await readAdjustment(await call.json(), call.request.headers.get("idempotency-key"));
   const db = openDatabase(call.env.DB);
+  const askedMs = Date.now();
   let adjusted: Adjusted;
   try {
     adjusted = await new Ledger(db).adjust(adjustment);
@@ -31,7 +32,7 @@ export async function adjust(call: Call<Env>): Promise<Response> {
       headers: { "retry-after": "5" },
     });
   }
-  return answer(call, adjusted, adjustment, db);
+  return answer(call, adjusted, adjustment, { db, askedMs });
 }
 
 const refusals: Readonly<Record<string, Problem>> = {
@@ -39,15 +40,20 @@ const refusals: Readonly<Record<string, Problem>> = {
   insufficient: new Problem(409, "below_floor", "It would take the account below its floor."),
 };
 
-function answer({ ctx, env }: Call<Env>, { outcome, applied, balance }: Adjusted, adjustment: Adjustment, db: Database): Response {
+function answer(
+  { ctx, env }: Call<Env>,
+  { outcome, applied, balance }: Adjusted,
+  adjustment: Adjustment,
+  { db, askedMs }: { db: Database; askedMs: number },
+): Response {
   const { id, account, set, delta, actor, reason } = adjustment;
   const known = outcome === "posted" || outcome === "unchanged" || outcome === "duplicate";
   if (!known || balance === null) {
     ctx.waitUntil(db.close());
     throw refusals[outcome] ?? new Problem(502, "ledger_failed", undefined, { cause: new Error(`adjust answered ${outcome}`) });
   }
-  ctx.waitUntil(refill(env.KV_BILLING, db, balance as Balance));
-  const told = json({ ...balancePayload(account, stored(balance, Date.now())), id, outcome, applied_credits: applied / 1e6 });
+  ctx.waitUntil(refill(env.KV_BILLING, db, balance as Balance, askedMs));
+  const told = json({ ...balancePayload(account, stored(balance, askedMs)), id, outcome, applied_credits: applied / 1e6 });
   return noted(told, { account, set_micro: set, delta_micro: delta, outcome, id, by: actor, reason });
 }
 

@@ -35,6 +35,7 @@ async function fromLedger(
   copy: StoredBalance | undefined,
 ): Promise<{ shown: StoredBalance; stale: boolean }> {
   const db = openDatabase(env.DB);
+  const askedMs = Date.now();
   let balance: Balance | undefined;
   try {
     balance = await new Ledger(db).balance(account);
@@ -49,8 +50,8 @@ async function fromLedger(
     ctx.waitUntil(db.close());
     return { shown: unopened(account, caller.admin), stale: false };
   }
-  ctx.waitUntil(refill(env.KV_BILLING, db, balance));
-  return { shown: stored(balance, Date.now()), stale: false };
+  ctx.waitUntil(refill(env.KV_BILLING, db, balance, askedMs));
+  return { shown: stored(balance, askedMs), stale: false };
 }
 
 /** An account is opened by its first use or its first credits; until then its owner has nothing, and to an operator it is unknown. */
@@ -62,9 +63,9 @@ function unopened(account: string, admin: boolean): StoredBalance {
   return stored({ account, balance: 0, held: 0, overage: 0, version: 0, updated_at_ms: now }, now);
 }
 
-export async function refill(kv: KVNamespace, db: Database, balance: Balance): Promise<void> {
+export async function refill(kv: KVNamespace, db: Database, balance: Balance, askedMs: number): Promise<void> {
   try {
-    await confirmBalance(kv, balance, () => new Ledger(db).balance(balance.account));
+    await confirmBalance(kv, balance, askedMs, () => new Ledger(db).balance(balance.account));
   } catch (error) {
     console.error(JSON.stringify({ worker: "billing-svc", what: "balance not shown", cause: String(error) }));
   } finally {

@@ -153,6 +153,7 @@ async function repairAll(kv: KVNamespace, books: LedgerBooks, suspects: readonly
     return [];
   }
   const accounts = suspects.map(({ key: name }) => accountOfKey(name) as string);
+  const askedMs = Date.now();
   const [now, held] = [
     await books.of(accounts),
     await readMany(
@@ -171,11 +172,11 @@ async function repairAll(kv: KVNamespace, books: LedgerBooks, suspects: readonly
     return suspect.kind === "foreign" && text === null ? [] : (compareAgain(suspect, balance, text, Date.now()) ?? []);
   });
   const within = still.slice(0, Math.max(0, left()));
-  const done = await Promise.allSettled(within.map((finding) => repair(kv, finding)));
+  const done = await Promise.allSettled(within.map((finding) => repair(kv, finding, askedMs)));
   return still.map((finding, i) => ({ ...finding, repaired: done[i]?.status === "fulfilled" }));
 }
 
 /** An entry that is taken away is kept in the record, so that nothing is lost by a mistake about it. */
-function repair(kv: KVNamespace, { key: name, after }: Finding): Promise<void> {
-  return after === null ? kv.delete(name) : putBalance(kv, after, Date.now());
+function repair(kv: KVNamespace, { key: name, after }: Finding, askedMs: number): Promise<void> {
+  return after === null ? kv.delete(name) : putBalance(kv, after, askedMs);
 }

@@ -199,7 +199,9 @@ describe("a pass", () => {
     change("cold@x.test", 2);
     change("warm@x.test", 2);
     books.set(balance("old@x.test", 2, 2));
+    let askedMs = 0;
     books.meanwhile = async () => {
+      askedMs = Date.now();
       if (parseBalance(await kv.get(balanceKey("old@x.test"))) === undefined) {
         return; // what can be told at once waits for nobody
       }
@@ -208,6 +210,7 @@ describe("a pass", () => {
     };
     const began = Date.now();
     const pass = await reconcile(kv, books);
+    expect(Date.parse(parseBalance(await kv.get(balanceKey("cold@x.test")))?.as_of ?? "")).toBeLessThanOrEqual(askedMs);
     expect(pass.findings.map(({ key, kind, before, repaired }) => [key, kind, before, repaired])).toEqual([
       [balanceKey("old@x.test"), "missing", null, true],
       [balanceKey("cold@x.test"), "old", cold, true],

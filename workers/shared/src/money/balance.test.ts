@@ -1,5 +1,5 @@
 import { env } from "cloudflare:test";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 
 import { agrees, type Balance, balanceKey, balancePayload, parseBalance, stored } from "./balance";
 import { isWithinBound, kvVisibilityMs, type Mark, maxStaleMs, nextMark } from "./mark";
@@ -97,8 +97,19 @@ describe("publishing", () => {
       get: async () => new Map([[balanceKey(account), null]]), // what a reader far away sees
       put: (name: string, value: string) => kv.put(name, value),
     } as unknown as KVNamespace;
-    await confirmBalance(forced, balance(5, 5, account), async () => ledger.shift());
+    const asked = vi.fn(async () => ledger.shift());
+    await confirmBalance(forced, balance(5, 5, account), now - 1000, asked);
     expect(await versionIn(account)).toBe(6);
+    expect(asked).toHaveBeenCalledTimes(2);
+  });
+
+  it("dates a copy by when the ledger was asked, not by when it answered or KV was written to", async () => {
+    const account = "slow@example.test";
+    const copy = async () => parseBalance(await kv.get(balanceKey(account)));
+    await confirmBalance(kv, balance(5, 5, account), now - 7000, async () => {
+      expect((await copy())?.as_of).toBe(new Date(now - 7000).toISOString());
+      return undefined;
+    });
   });
 });
 

@@ -51,13 +51,19 @@ export function putBalance(kv: KVNamespace, balance: Balance, asOfMs: number): P
 }
 
 /**
- * Publishes a balance and asks the ledger again: if it moved meanwhile, the newer one is published too. So whichever of two writers
+ * Publishes a balance, which the ledger was asked for at that time, and asks it again: if it moved meanwhile, the newer one is published too. So whichever of two writers
  * comes last, it sees the other's change in the ledger and ends with it.
  */
-export async function confirmBalance(kv: KVNamespace, balance: Balance, newest: () => Promise<Balance | undefined>): Promise<void> {
-  let current = balance;
+export async function confirmBalance(
+  kv: KVNamespace,
+  balance: Balance,
+  askedMs: number,
+  newest: () => Promise<Balance | undefined>,
+): Promise<void> {
+  let [current, asOfMs] = [balance, askedMs];
   for (let tries = 0; tries < 5; tries++) {
-    await publishBalances(kv, [current], Date.now());
+    await publishBalances(kv, [current], asOfMs);
+    asOfMs = Date.now();
     const now = await newest();
     if (now === undefined || now.version <= current.version) {
       return;
