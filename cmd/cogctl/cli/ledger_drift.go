@@ -241,7 +241,7 @@ func kvBlocks(r *driftResult) []term.Block {
 			term.Hint("the ledger is right: cogctl reconcile run makes the copies good, cogctl reconcile status says why they were wrong"))
 	}
 	if n := len(r.OnWay); n > 0 {
-		blocks = append(blocks, term.Line{term.DimText(fmt.Sprintf("%s changed within %d s: their copies may be on their way", counted(n, "balance"), r.KV.GraceS))})
+		blocks = append(blocks, term.Line{term.DimText(fmt.Sprintf("%s changed within %d s: the copies may be on the way", counted(n, "balance"), r.KV.GraceS))})
 	}
 	if r.Unlisted > 0 {
 		blocks = append(blocks, term.Line{term.DimText(fmt.Sprintf("and %d more that are not listed", r.Unlisted))})
@@ -263,7 +263,7 @@ func feedBlocks(r *driftResult) []term.Block {
 			term.Hint("the journal is right: the reconciler's walks make the feed good, cogctl reconcile status says how far they are and why it was wrong"))
 	}
 	if f.OnWay > 0 {
-		blocks = append(blocks, term.Line{term.DimText(counted(f.OnWay, "use") + " may be on its way into the feed")})
+		blocks = append(blocks, term.Line{term.DimText(counted(f.OnWay, "use") + " may be on the way into the feed")})
 	}
 	return blocks
 }
