@@ -51,8 +51,8 @@ export function putBalance(kv: KVNamespace, balance: Balance, asOfMs: number): P
 }
 
 /**
- * Publishes a balance, which the ledger was asked for at that time, and asks it again: if it moved meanwhile, the newer one is published too. So whichever of two writers
- * comes last, it sees the other's change in the ledger and ends with it.
+ * Publishes a balance, which the ledger was asked for at that time, and asks it again: if it moved meanwhile, the newer one is
+ * published too. So whichever of two writers comes last, it sees the other's change in the ledger and ends with it.
  */
 export async function confirmBalance(
   kv: KVNamespace,
